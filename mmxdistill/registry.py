@@ -1,0 +1,63 @@
+"""Child registries of mmdet's, scope ``mmxdistill``.
+
+Configs name our components ``type='mmxdistill.X'`` under
+``default_scope='mmdet'``: mmengine imports this module to resolve the scope,
+and ``locations`` imports the packages that register the components, so no
+``custom_imports`` is needed.
+"""
+
+from mmdet.registry import DATA_SAMPLERS as MMDET_DATA_SAMPLERS
+from mmdet.registry import DATASETS as MMDET_DATASETS
+from mmdet.registry import HOOKS as MMDET_HOOKS
+from mmdet.registry import METRICS as MMDET_METRICS
+from mmdet.registry import MODELS as MMDET_MODELS
+from mmdet.registry import TRANSFORMS as MMDET_TRANSFORMS
+from mmengine.registry import Registry
+
+__all__ = [
+    'DATASETS',
+    'DATA_SAMPLERS',
+    'HOOKS',
+    'METRICS',
+    'MODELS',
+    'TRANSFORMS',
+]
+
+_SCOPE = 'mmxdistill'
+
+DATASETS = Registry(
+    'dataset',
+    parent=MMDET_DATASETS,
+    scope=_SCOPE,
+    locations=['mmxdistill.datasets'],
+)
+DATA_SAMPLERS = Registry(
+    'data sampler',
+    parent=MMDET_DATA_SAMPLERS,
+    scope=_SCOPE,
+    locations=['mmxdistill.datasets'],
+)
+TRANSFORMS = Registry(
+    'transform',
+    parent=MMDET_TRANSFORMS,
+    scope=_SCOPE,
+    locations=['mmxdistill.datasets.transforms'],
+)
+MODELS = Registry(
+    'model',
+    parent=MMDET_MODELS,
+    scope=_SCOPE,
+    locations=['mmxdistill.models'],
+)
+HOOKS = Registry(
+    'hook',
+    parent=MMDET_HOOKS,
+    scope=_SCOPE,
+    locations=['mmxdistill.engine'],
+)
+METRICS = Registry(
+    'metric',
+    parent=MMDET_METRICS,
+    scope=_SCOPE,
+    locations=['mmxdistill.evaluation'],
+)

@@ -1,0 +1,255 @@
+"""The wheel (setup.py) and the environment (tools/setup_env.sh)."""
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run(*command, **kwargs):
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, **kwargs
+    )
+
+
+# -- The wheel --------------------------------------------------------------
+
+
+@pytest.fixture(scope='module')
+def installed(tmp_path_factory):
+    """Folder into which a wheel of a copy of this checkout is unpacked."""
+    pytest.importorskip('wheel')
+    source = tmp_path_factory.mktemp('source')
+    ignore = shutil.ignore_patterns('__pycache__')
+    for name in ('mmxdistill', 'configs', 'tools'):
+        shutil.copytree(ROOT / name, source / name, ignore=ignore)
+    for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE'):
+        shutil.copy(ROOT / name, source)
+    (source / 'configs' / 'late_fusion').mkdir(exist_ok=True)
+    (source / 'configs' / 'late_fusion' / 'probe.py').write_text('x = 1\n')
+    (source / 'model-index.yml').write_text('Import: []\n')
+    built = run(
+        *(sys.executable, 'setup.py', '--quiet', 'bdist_wheel'), cwd=source
+    )
+    assert built.returncode == 0, built.stderr
+    (wheel,) = (source / 'dist').glob('*.whl')
+    folder = tmp_path_factory.mktemp('site')
+    zipfile.ZipFile(wheel).extractall(folder)
+    return source, folder
+
+
+def files(folder):
+    return {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob('*')
+        if path.is_file()
+    }
+
+
+def test_wheel_is_complete(installed):
+    source, folder = installed
+    mim = folder / 'mmxdistill' / '.mim'
+    assert files(mim / 'configs') == files(source / 'configs')
+    assert files(mim / 'tools') == files(source / 'tools')
+    assert (mim / 'model-index.yml').is_file()
+    package = files(folder / 'mmxdistill')
+    package = {name for name in package if not name.startswith('.mim/')}
+    assert package == files(source / 'mmxdistill')
+
+
+def test_installed_wheel_finds_configs_and_runs_tools(installed, tmp_path):
+    _, folder = installed
+    environment = {'PYTHONPATH': str(folder), 'PATH': ''}
+    code = (
+        'from mmxdistill import config_path; '
+        "print(config_path('late_fusion/probe.py'))"
+    )
+    found = run(sys.executable, '-c', code, cwd=tmp_path, env=environment)
+    mim = folder / 'mmxdistill' / '.mim'
+    expected = mim / 'configs' / 'late_fusion' / 'probe.py'
+    assert found.stdout.strip() == str(expected), found.stderr
+    tool = run(
+        *(sys.executable, mim / 'tools' / 'train.py', 'late_fusion/prob.py'),
+        cwd=tmp_path,
+        env=environment,
+    )
+    assert tool.returncode == 2
+    assert 'Close names: late_fusion/probe.py' in tool.stderr
+
+
+# -- The environment --------------------------------------------------------
+
+# Stands in for Python: an environment is a folder with the marks "complete"
+# and "mmcv"; what pip is told is written to a file, and it fails at FAIL_AT.
+FAKE_PYTHON = """#!/bin/bash
+here=$(dirname "$0")/..
+case "$*" in
+    *version_info*) [ -z "$TOO_OLD" ] ;;
+    *'import cv2'*) [ -e "$here/complete" ] ;;
+    *'import mmcv.ops'*) [ -e "$here/mmcv" ] ;;
+    *'-m venv'*)
+        mkdir -p "${@: -1}/bin"
+        cp "$0" "${@: -1}/bin/python" ;;
+    *'pip cache remove'*)
+        echo "pip cache remove" >>"$CALLS"
+        rm "$STALE" ;;
+    *'pip install'*)
+        echo "pip install ${*:6}" >>"$CALLS"
+        [ -z "$FAIL_AT" ] || [[ "$*" != *"$FAIL_AT"* ]] || exit 1
+        case "$*" in
+            *onedl-mmcv*)
+                echo '[30/78] c++ -o ops.o'
+                [ -e "$STALE" ] || touch "$here/mmcv" ;;
+            *--editable*) touch "$here/complete" ;;
+        esac ;;
+esac
+"""
+
+
+class Machine:
+    """A checkout with the set-up scripts, and fake programs on the path."""
+
+    def __init__(self, folder):
+        self.root = folder / 'checkout'
+        self.venv = self.root / '.venv'
+        self.calls = folder / 'calls.txt'
+        self.bin = folder / 'system' / 'bin'
+        self.stale = folder / 'stale'
+        self.bin.mkdir(parents=True)
+        (self.root / 'tools').mkdir(parents=True)
+        shutil.copy(ROOT / 'tools' / 'setup_env.sh', self.root / 'tools')
+        shutil.copy(ROOT / 'tools' / 'run_tests.sh', self.root / 'tools')
+        for name in ('python', 'python3', 'python3.10'):
+            self.program(name, FAKE_PYTHON)
+        for name in ('python3.11', 'python3.12', 'c++'):
+            self.program(name, '#!/bin/bash\nexit 1\n')
+        self.program('df', '#!/bin/bash\nprintf "H\\nfs 9 9 90000000 0%% /"\n')
+
+    def program(self, name, text):
+        (self.bin / name).write_text(text)
+        (self.bin / name).chmod(0o755)
+
+    def set_up(self, script='setup_env.sh', *arguments, **environment):
+        """Run a script; return its exit code, messages and pip's orders."""
+        self.calls.write_text('')
+        done = run(
+            *('bash', self.root / 'tools' / script, *arguments),
+            env={
+                'PATH': f'{self.bin}:/usr/bin:/bin',
+                'CALLS': str(self.calls),
+                'STALE': str(self.stale),
+                **environment,
+            },
+        )
+        return done.returncode, done.stderr, self.calls.read_text()
+
+
+@pytest.fixture
+def machine(tmp_path):
+    return Machine(tmp_path)
+
+
+def test_first_and_second_set_up(machine):
+    code, messages, calls = machine.set_up()
+    assert code == 0, messages
+    order = ('ninja', 'torch', 'onedl-mmcv', 'onedl-mmdetection', '--editable')
+    positions = [calls.index(name) for name in order]
+    assert positions == sorted(positions)
+    assert '38 % compiled' in messages
+    assert '5/5 mmxdistill' in messages
+    assert f'using {machine.venv}/bin/python' in messages
+    code, messages, calls = machine.set_up()
+    assert (code, calls) == (0, '')
+    assert messages == f'[setup] using {machine.venv}/bin/python\n'
+
+
+@pytest.mark.parametrize('fail_at', ['torch', 'onedl-mmcv', '--editable'])
+def test_interrupted_set_up_is_made_anew(machine, fail_at):
+    code, messages, _ = machine.set_up(FAIL_AT=fail_at)
+    assert code == 1
+    assert 'error: failed: ' in messages
+    (machine.venv / 'half-installed').touch()
+    code, messages, calls = machine.set_up()
+    assert code == 0, messages
+    assert 'from an interrupted set-up and is made anew' in messages
+    assert not (machine.venv / 'half-installed').exists()
+    assert 'torch' in calls
+
+
+def test_new_pins_are_installed(machine):
+    machine.set_up()
+    script = machine.root / 'tools' / 'setup_env.sh'
+    script.write_text(script.read_text().replace('torch==', 'torch==9.'))
+    (machine.venv / 'own').touch()
+    code, _, calls = machine.set_up()
+    assert code == 0
+    assert 'torch' in calls
+    assert (machine.venv / 'own').exists()
+    assert machine.set_up()[2] == ''
+
+
+def test_cached_mmcv_of_another_pytorch_is_rebuilt(machine):
+    machine.stale.touch()
+    code, messages, calls = machine.set_up()
+    assert code == 0, messages
+    built = calls.index('onedl-mmcv')
+    removed = calls.index('pip cache remove')
+    assert built < removed < calls.index('onedl-mmcv', removed)
+
+
+def test_complete_active_environment_is_used(machine):
+    (machine.bin.parent / 'complete').touch()
+    code, messages, calls = machine.set_up()
+    assert (code, calls) == (0, '')
+    assert f'using {machine.bin}/python' in messages
+    assert not machine.venv.exists()
+
+
+def test_complete_environment_made_by_hand_is_used(machine):
+    (machine.venv / 'bin').mkdir(parents=True)
+    shutil.copy(machine.bin / 'python', machine.venv / 'bin')
+    (machine.venv / 'complete').touch()
+    code, messages, calls = machine.set_up()
+    assert (code, calls) == (0, '')
+    assert f'using {machine.venv}/bin/python' in messages
+
+
+@pytest.mark.parametrize(
+    ('environment', 'message'),
+    [
+        ({'CXX': 'no-such-compiler'}, r'no C++ compiler (no-such-compiler)'),
+        ({'TOO_OLD': '1'}, 'no Python >= 3.10 found'),
+        ({'FULL': '1'}, '0 GB free in '),
+    ],
+)
+def test_unfit_machine_is_named_at_once(machine, environment, message):
+    if 'FULL' in environment:
+        machine.program('df', '#!/bin/bash\nprintf "H\\nfs 9 9 9 0%% /"\n')
+    if 'TOO_OLD' in environment:
+        # The real interpreters behind the fake ones would be found.
+        environment['PATH'] = str(machine.bin)
+        for name in ('bash', 'cat', 'dirname'):
+            (machine.bin / name).symlink_to(shutil.which(name))
+    code, messages, calls = machine.set_up(**environment)
+    assert (code, calls) == (1, '')
+    assert f'[setup] error: {message}' in messages
+    assert not machine.venv.exists()
+
+
+def test_run_tests_passes_arguments_on(machine):
+    program = FAKE_PYTHON.replace(
+        'case "$*" in',
+        'case "$*" in\n'
+        '    "-m pytest"*) echo "$PWD: $*; $PYTHONPATH" >>"$CALLS" ;;',
+        1,
+    )
+    machine.program('python', program)
+    (machine.bin.parent / 'complete').touch()
+    code, messages, calls = machine.set_up('run_tests.sh', '-k', 'a b', '-x')
+    assert code == 0, messages
+    assert calls == f'{machine.root}: -m pytest -k a b -x; {machine.root}\n'

@@ -1,0 +1,238 @@
+"""Command lines of tools/train.py and tools/test.py; no model is run."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mmengine.registry import Registry
+
+import mmxdistill
+from mmxdistill import registry
+
+TOOLS = Path(__file__).resolve().parents[2] / 'tools'
+CONFIG = """
+default_hooks = dict(visualization=dict(type='DetVisualizationHook'))
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1))
+model = dict(depth=50)
+"""
+
+
+@pytest.fixture(params=['train', 'test'])
+def tool(request, monkeypatch):
+    return load(request.param, monkeypatch)
+
+
+@pytest.fixture
+def train(monkeypatch):
+    return load('train', monkeypatch)
+
+
+@pytest.fixture
+def test(monkeypatch):
+    return load('test', monkeypatch)
+
+
+def load(name, monkeypatch):
+    """Import a tool as Python does that runs it, and forget it afterwards."""
+    monkeypatch.syspath_prepend(str(TOOLS))
+    for module in ('train', 'test'):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    module = importlib.import_module(name)
+    assert Path(module.__file__) == TOOLS / f'{name}.py'
+    monkeypatch.setitem(sys.modules, name, module)
+    return module
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / 'st_squeezenet_hha.py'
+    path.write_text(CONFIG)
+    return str(path)
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    path = tmp_path / 'epoch_1.pth'
+    path.touch()
+    return str(path)
+
+
+def configure(tool, *argv):
+    return tool.configure(tool.parse_args(list(argv)))
+
+
+def test_defaults_of_train(train, config):
+    cfg = configure(train, config)
+    assert cfg.work_dir == str(Path('work_dirs', 'st_squeezenet_hha'))
+    assert cfg.launcher == 'none'
+    assert cfg.optim_wrapper.type == 'OptimWrapper'
+    assert not cfg.get('resume')
+
+
+def test_shared_flags(tool, config, checkpoint):
+    argv = [config] if tool.__name__ == 'train' else [config, checkpoint]
+    cfg = configure(
+        tool,
+        *argv,
+        '--work-dir',
+        'runs/a',
+        '--launcher',
+        'slurm',
+        '--local-rank',
+        '1',
+        '--cfg-options',
+        'model.depth=18',
+        'model.mean=[1,2]',
+    )
+    assert cfg.work_dir == 'runs/a'
+    assert cfg.launcher == 'slurm'
+    assert cfg.model == {'depth': 18, 'mean': [1, 2]}
+
+
+def test_work_dir_of_the_config_stays(train, config):
+    cfg = configure(train, config, '--cfg-options', 'work_dir=mine')
+    assert cfg.work_dir == 'mine'
+
+
+def test_amp(train, config):
+    cfg = configure(train, config, '--amp')
+    assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
+    assert cfg.optim_wrapper.loss_scale == 'dynamic'
+
+
+def test_amp_keeps_the_precision_of_the_config(train, config):
+    cfg = configure(
+        train,
+        config,
+        '--amp',
+        '--cfg-options',
+        'optim_wrapper.type=AmpOptimWrapper',
+        'optim_wrapper.dtype=bfloat16',
+    )
+    assert cfg.optim_wrapper.dtype == 'bfloat16'
+    assert 'loss_scale' not in cfg.optim_wrapper
+
+
+def test_auto_scale_lr(train, config):
+    cfg = configure(
+        train,
+        config,
+        '--auto-scale-lr',
+        '--cfg-options',
+        'auto_scale_lr.base_batch_size=16',
+    )
+    assert cfg.auto_scale_lr == {'base_batch_size': 16, 'enable': True}
+
+
+def test_auto_scale_lr_without_base_batch_size(train, config):
+    with pytest.raises(SystemExit, match=r'add auto_scale_lr = dict\(base'):
+        configure(train, config, '--auto-scale-lr')
+
+
+def test_resume_from_the_work_dir(train, config):
+    cfg = configure(train, config, '--resume')
+    assert cfg.resume is True
+    assert cfg.load_from is None
+
+
+@pytest.mark.parametrize('url', [False, True])
+def test_resume_from_a_checkpoint(train, config, checkpoint, url):
+    name = 'https://host/a.pth' if url else checkpoint
+    cfg = configure(train, config, '--resume', name)
+    assert cfg.resume is True
+    assert cfg.load_from == name
+
+
+def test_flags_of_test(test, config, checkpoint):
+    cfg = configure(test, config, checkpoint, '--show-dir', 'vis')
+    assert cfg.load_from == checkpoint
+    hook = cfg.default_hooks.visualization
+    assert (hook.draw, hook.test_out_dir) == (True, 'vis')
+    args = test.parse_args([config, checkpoint, '--out', 'a.pkl'])
+    assert args.out == 'a.pkl'
+
+
+def test_show_dir_without_hook(test, config, checkpoint):
+    Path(config).write_text('x = 1\n')
+    with pytest.raises(SystemExit, match='no default_hooks'):
+        configure(test, config, checkpoint, '--show-dir', 'vis')
+
+
+@pytest.mark.parametrize(
+    ('argv', 'message'),
+    [
+        (['missing.pth'], "no checkpoint 'missing.pth'"),
+        (['{checkpoint}', '--out', 'a.json'], "'a.json' does not end with"),
+    ],
+)
+def test_bad_arguments_of_test(
+    test, config, checkpoint, argv, message, capsys
+):
+    argv = [arg.format(checkpoint=checkpoint) for arg in argv]
+    with pytest.raises(SystemExit):
+        test.parse_args([config, *argv])
+    assert message in capsys.readouterr().err
+
+
+def test_missing_checkpoint_to_resume(train, config, capsys):
+    with pytest.raises(SystemExit):
+        train.parse_args([config, '--resume', 'missing.pth'])
+    assert "no checkpoint 'missing.pth'" in capsys.readouterr().err
+
+
+def test_config_of_the_package(train, tmp_path, monkeypatch, capsys):
+    shipped = tmp_path / 'repo' / 'configs' / 'fast_rcnn' / 'vgg_hha.py'
+    shipped.parent.mkdir(parents=True)
+    shipped.write_text(CONFIG)
+    package = tmp_path / 'repo' / 'mmxdistill' / '__init__.py'
+    monkeypatch.setattr(mmxdistill, '__file__', str(package))
+    monkeypatch.chdir(tmp_path)
+    args = train.parse_args(['configs/fast_rcnn/vgg_hha.py'])
+    assert args.config == str(shipped)
+    with pytest.raises(SystemExit):
+        train.parse_args(['configs/fast_rcnn/vgg_hah.py'])
+    error = capsys.readouterr().err
+    assert "No config 'fast_rcnn/vgg_hah.py'" in error
+    assert 'Close names: fast_rcnn/vgg_hha.py' in error
+
+
+@pytest.fixture
+def component(monkeypatch):
+    """A component in a stand-in for our registries."""
+    models = Registry('model', scope='ours')
+    models.register_module(name='SupervisionTransfer', module=dict)
+    monkeypatch.setattr(registry, 'MODELS', models)
+    monkeypatch.setattr(registry, '__all__', ['MODELS'])
+
+
+@pytest.mark.parametrize(
+    'name', ['SupervisionTransfer', 'mmxdistill.SupervisonTransfr']
+)
+def test_unknown_type_gets_a_suggestion(train, component, name):
+    theirs = Registry('model', scope='theirs')
+    with pytest.raises(SystemExit) as error, train.registry_hints():
+        theirs.build({'type': name})
+    assert f'{name} is not in the theirs::model registry' in str(error.value)
+    assert "mean 'mmxdistill.SupervisionTransfer'?" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    'key', ['proposals', 'Qqqqq is not in the mmdet::model registry']
+)
+def test_other_key_errors_pass(train, component, key):
+    with pytest.raises(KeyError, match=key), train.registry_hints():
+        raise KeyError(key)
+
+
+def test_runs_from_anywhere_in_a_checkout(tmp_path):
+    out = subprocess.run(
+        [sys.executable, TOOLS / 'test.py', '--help'],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for flag in ('--work-dir', '--out', '--show-dir', '--cfg-options'):
+        assert flag in out.stdout
