@@ -1,0 +1,21 @@
+"""Caffe files: .caffemodel reading and writing, mapping to mm models."""
+
+from mmxdistill.caffe.atomic import atomic_write
+from mmxdistill.caffe.caffemodel import (
+    CaffeLayer,
+    CaffeModel,
+    read_caffemodel,
+    write_caffemodel,
+)
+from mmxdistill.caffe.mapping import caffe_to_mm, collect_blobs, mm_to_caffe
+
+__all__ = [
+    'CaffeLayer',
+    'CaffeModel',
+    'atomic_write',
+    'caffe_to_mm',
+    'collect_blobs',
+    'mm_to_caffe',
+    'read_caffemodel',
+    'write_caffemodel',
+]

@@ -1,0 +1,7 @@
+"""Backbones with Caffe's layer names."""
+
+from mmxdistill.models.backbones.caffenet import CaffeNet
+from mmxdistill.models.backbones.squeezenet import SqueezeNet
+from mmxdistill.models.backbones.vgg import VGG16
+
+__all__ = ['VGG16', 'CaffeNet', 'SqueezeNet']
