@@ -1,0 +1,13 @@
+"""Data sets of aligned images in several modalities."""
+
+from mmxdistill.datasets import transforms
+from mmxdistill.datasets.paired import PairedCocoDataset, PairedDataset
+from mmxdistill.datasets.samplers import DrawIndex, ResumableInfiniteSampler
+
+__all__ = [
+    'DrawIndex',
+    'PairedCocoDataset',
+    'PairedDataset',
+    'ResumableInfiniteSampler',
+    'transforms',
+]

@@ -1,0 +1,135 @@
+"""Geometry that the stock transforms do not cover."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform, Compose
+from mmdet.datasets.transforms import Pad as MMDetPad
+from mmdet.structures.bbox import HorizontalBoxes, get_box_tensor
+
+from mmxdistill.registry import TRANSFORMS
+
+__all__ = ['FastProposalBroadcaster', 'Pad']
+
+# OpenCV pads at most 4 channels with a constant.
+_CHUNK = 3
+
+
+@TRANSFORMS.register_module()
+class Pad(MMDetPad):
+    """``mmdet.Pad`` for images of any number of channels.
+
+    Only needed to pad inside the pipeline: the data preprocessor pads, too.
+
+    Args: see ``mmdet.Pad``.
+    """
+
+    def _pad_img(self, results: dict) -> None:
+        image = results['img']
+        padded = []
+        for start in range(0, image.shape[2], _CHUNK):
+            results['img'] = image[..., start : start + _CHUNK]
+            super()._pad_img(results)
+            padded.append(np.atleast_3d(results['img']))
+        results['img'] = np.concatenate(padded, axis=2)
+        results['pad_shape'] = results['img'].shape
+
+
+@TRANSFORMS.register_module()
+class FastProposalBroadcaster(BaseTransform):
+    """Move the proposals as the wrapped transforms move the image.
+
+    A drop-in for ``mmdet.ProposalBroadcaster``, which copies the sample and
+    transforms the image a second time. Here the proposals follow the
+    ``homography_matrix`` that mmdet's geometric transforms record (``Resize``
+    and its kin, ``RandomFlip``, ``RandomCrop``, ``Rotate``, ``ShearX``, ...);
+    a transform that moves the image without recording it is an error.
+
+    Required Keys:
+
+    - img, img_shape
+    - proposals (np.float32, (n, 4)), proposals_scores (np.float32, (n,))
+
+    Modified Keys:
+
+    - proposals, proposals_scores: clipped to the image; proposals that left
+      it are dropped
+    - whatever the wrapped transforms modify
+
+    Args:
+        transforms (list[dict]): Geometric transforms, in order.
+    """
+
+    def __init__(self, transforms: list[dict]) -> None:
+        self.transforms = Compose(
+            [TRANSFORMS.build(transform) for transform in transforms]
+        ).transforms
+
+    def transform(self, results: dict) -> dict | None:
+        """Apply the wrapped transforms.
+
+        Args:
+            results (dict): Sample.
+
+        Returns:
+            dict | None: Sample, None if a wrapped transform rejects it.
+
+        Raises:
+            KeyError: The sample has no proposals.
+            TypeError: A transform moved the image without recording how.
+        """
+        if results.get('proposals') is None:
+            raise KeyError(
+                f"'{results.get('img_path')}' has no 'proposals': set "
+                'proposal_file of the data set and put LoadProposals before '
+                'FastProposalBroadcaster'
+            )
+        boxes = HorizontalBoxes(np.asarray(results['proposals'], np.float32))
+        scores = np.asarray(results['proposals_scores'], np.float32)
+        total = results.pop('homography_matrix', None)
+        for transform in self.transforms:
+            before = self._geometry(results)
+            results = transform(results)
+            if results is None:
+                return None
+            step = results.pop('homography_matrix', None)
+            if step is None:
+                self._assert_still(transform, before, results)
+                continue
+            total = step if total is None else step @ total
+            boxes.project_(step)
+            boxes.clip_(results['img_shape'][:2])
+            inside = boxes.is_inside(results['img_shape'][:2]).numpy()
+            boxes, scores = boxes[inside], scores[inside]
+        if total is not None:
+            results['homography_matrix'] = total
+        results['proposals'] = boxes.numpy()
+        results['proposals_scores'] = scores
+        return results
+
+    @staticmethod
+    def _geometry(results: dict) -> tuple[tuple, torch.Tensor | None]:
+        boxes = results.get('gt_bboxes')
+        if boxes is not None:
+            boxes = torch.as_tensor(get_box_tensor(boxes)).clone()
+        return tuple(results['img'].shape[:2]), boxes
+
+    def _assert_still(
+        self, transform: Any, before: tuple, results: dict
+    ) -> None:
+        shape, boxes = self._geometry(results)
+        same_boxes = boxes is None or torch.equal(boxes, before[1])
+        same_shape = shape == before[0] or isinstance(transform, MMDetPad)
+        if not (same_boxes and same_shape):
+            raise TypeError(
+                f'{type(transform).__name__} moves the image without '
+                "recording 'homography_matrix', so the proposals cannot "
+                'follow: wrap it in mmdet.ProposalBroadcaster instead'
+            )
+
+    def __repr__(self) -> str:
+        """Name and wrapped transforms."""
+        return f'{type(self).__name__}({self.transforms})'

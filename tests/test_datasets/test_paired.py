@@ -1,0 +1,232 @@
+import json
+import pickle
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.dataset import ConcatDataset
+
+from mmxdistill.datasets import (
+    DrawIndex,
+    PairedCocoDataset,
+    PairedDataset,
+)
+from mmxdistill.registry import DATASETS
+
+MODALITIES = dict(rgb='color/{stem}.jpg', hha='depth/{stem}.png')
+LOAD = dict(
+    type='mmxdistill.LoadModalities',
+    modalities=dict(
+        rgb=[dict(type='LoadImageFromFile')],
+        hha=[dict(type='mmxdistill.LoadDepthFromFile')],
+    ),
+)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Three pairs of 8x6 images."""
+    rng = np.random.default_rng(0)
+    for folder in ('color', 'depth'):
+        (tmp_path / folder).mkdir()
+    for name in 'abc':
+        image = rng.integers(0, 255, (6, 8, 3), np.uint8)
+        cv2.imwrite(str(tmp_path / f'color/{name}.jpg'), image)
+        depth = rng.integers(500, 5000, (6, 8)).astype(np.uint16)
+        cv2.imwrite(str(tmp_path / f'depth/{name}.png'), depth)
+    return tmp_path
+
+
+def build(root, **kwargs):
+    kwargs = {'pipeline': [LOAD], **kwargs}
+    return DATASETS.build(
+        dict(
+            type='mmxdistill.PairedDataset',
+            data_root=str(root),
+            modalities=MODALITIES,
+            **kwargs,
+        )
+    )
+
+
+def test_pairs_from_folders(root):
+    data = build(root)
+    assert len(data) == 3
+    sample = data[1]
+    assert sample['img'].shape == (6, 8, 4)
+    assert sample['img_path'].endswith('color/b.jpg')
+    np.testing.assert_array_equal(
+        sample['img'][..., 3],
+        cv2.imread(str(root / 'depth/b.png'), cv2.IMREAD_UNCHANGED),
+    )
+
+
+def test_pairs_from_a_list(root):
+    (root / 'list.txt').write_text('# comment\nc.jpg\n\na.jpg\n')
+    data = build(root, ann_file='list.txt')
+    stems = [data.get_data_info(i)['img_path'][-5] for i in range(len(data))]
+    assert stems == ['c', 'a']
+
+
+def test_pairs_from_columns(root):
+    (root / 'list.txt').write_text('a.jpg b.png\n')
+    data = PairedDataset(
+        data_root=str(root),
+        ann_file='list.txt',
+        modalities=dict(rgb='color/{0}', hha='depth/{1}'),
+        pipeline=[],
+    )
+    paths = data.get_data_info(0)['modality_paths']
+    assert paths['hha'].endswith('depth/b.png')
+
+
+def test_one_coco_file_per_modality(root):
+    records = dict(
+        rgb=[dict(id=7, file_name='a.jpg')], hha=[dict(id=7, file_name='c.x')]
+    )
+    for name, images in records.items():
+        (root / f'{name}.json').write_text(json.dumps(dict(images=images)))
+    data = PairedDataset(
+        data_root=str(root),
+        ann_file='rgb.json',
+        modalities=dict(
+            rgb='color/{file_name}',
+            hha=dict(path='depth/{stem}.png', ann_file='hha.json'),
+        ),
+        pipeline=[],
+    )
+    assert data.get_data_info(0)['modality_paths']['hha'].endswith('c.png')
+
+
+def test_missing_partner_in_a_folder(root):
+    (root / 'depth/b.png').unlink()
+    with pytest.raises(FileNotFoundError, match=r"'hha'.*lacks 1.*'b'"):
+        build(root)
+
+
+def test_all_bad_pairs_are_found_before_training(root):
+    (root / 'list.txt').write_text('a\nb\nc\nd\n')
+    cv2.imwrite(str(root / 'depth/a.png'), np.full((6, 8), 7, np.uint8))
+    cv2.imwrite(str(root / 'depth/b.png'), np.full((6, 9), 7, np.uint16))
+    cv2.imwrite(str(root / 'depth/c.png'), np.zeros((6, 8), np.uint16))
+    with pytest.raises(ValueError, match='4 of 4 samples') as error:
+        build(root, ann_file='list.txt')
+    message = str(error.value)
+    assert 'a.png' in message and 'uint8' in message
+    assert 'b.png' in message and '9x6' in message
+    assert 'c.png' in message and 'no measured pixel' in message
+    assert 'd.jpg' in message
+    build(root, ann_file='list.txt', check_pairs=False)
+
+
+def test_truncated_image_is_named(root):
+    content = (root / 'depth/a.png').read_bytes()
+    (root / 'depth/a.png').write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=r'a\.png'):
+        build(root)
+
+
+def test_unknown_template_field(root):
+    (root / 'list.txt').write_text('a')
+    with pytest.raises(KeyError, match=r"'hha' asks for 'nope'"):
+        PairedDataset(
+            data_root=str(root),
+            modalities=dict(rgb='color/{stem}.jpg', hha='depth/{stem}.{nope}'),
+            ann_file='list.txt',
+            pipeline=[],
+        )
+
+
+def test_random_augmentation_depends_on_the_draw_alone(root):
+    flip = dict(type='RandomFlip', prob=0.5)
+    data = build(root, pipeline=[LOAD, flip])
+    both = ConcatDataset([data, build(root, pipeline=[LOAD, flip])])
+    flips = [data[DrawIndex(1, seed)]['flip'] for seed in range(20)]
+    assert set(flips) == {True, False}
+    again = [both[DrawIndex(4, seed)]['flip'] for seed in range(20)]
+    assert flips == again
+
+
+class TestCoco:
+    @pytest.fixture
+    def annotated(self, root):
+        (root / 'ann.json').write_text(
+            json.dumps(
+                dict(
+                    images=[
+                        dict(
+                            id=i,
+                            file_name=f'{n}.jpg',
+                            depth=f'{n}.png',
+                            width=8,
+                            height=6,
+                        )
+                        for i, n in enumerate('abc')
+                    ],
+                    annotations=[
+                        dict(
+                            id=1,
+                            image_id=0,
+                            category_id=9,
+                            bbox=[1, 1, 4, 3],
+                            area=12,
+                            iscrowd=0,
+                        )
+                    ],
+                    categories=[
+                        dict(id=3, name='lamp'),
+                        dict(id=9, name='box'),
+                    ],
+                )
+            )
+        )
+        return root
+
+    def build(self, root, classes=('lamp', 'box'), **kwargs):
+        return PairedCocoDataset(
+            data_root=str(root),
+            ann_file='ann.json',
+            metainfo=dict(classes=classes),
+            modalities=dict(rgb='color/{file_name}', hha='depth/{depth}'),
+            pipeline=[],
+            **kwargs,
+        )
+
+    def test_boxes_and_paths(self, annotated):
+        info = self.build(annotated).get_data_info(0)
+        assert info['instances'][0]['bbox_label'] == 1
+        assert info['modality_paths']['hha'].endswith('depth/a.png')
+
+    @pytest.mark.parametrize(
+        ('classes', 'message'),
+        [
+            (('lamp', 'sofa'), r"\['sofa'\].*not categories"),
+            (('box', 'lamp'), 'must follow the order'),
+        ],
+    )
+    def test_class_list_that_does_not_fit(self, annotated, classes, message):
+        with pytest.raises(ValueError, match=message):
+            self.build(annotated, classes)
+
+    def test_proposals(self, annotated):
+        boxes = dict(
+            bboxes=np.ones((2, 4), np.float32), scores=np.ones(2, np.float32)
+        )
+        # More images than the data set has: one file serves all splits.
+        content = {f'color/{n}.jpg': boxes for n in 'abcd'}
+        (annotated / 'p.pkl').write_bytes(pickle.dumps(content))
+        data = self.build(annotated, proposal_file='p.pkl')
+        assert data.get_data_info(2)['proposals']['bboxes'].shape == (2, 4)
+
+    def test_image_without_proposals(self, annotated):
+        (annotated / 'p.pkl').write_bytes(pickle.dumps({'color/a.jpg': {}}))
+        with pytest.raises(KeyError, match=r'2\s+of 3 images.*color/b'):
+            self.build(annotated, proposal_file='p.pkl')
+
+    def test_missing_proposal_file(self, annotated):
+        with pytest.raises(FileNotFoundError, match='generate_proposals'):
+            self.build(annotated, proposal_file='q.pkl')
+
+    def test_unknown_modality_in_use(self, annotated):
+        with pytest.raises(ValueError, match=r"\['flow'\]"):
+            self.build(annotated, use=['flow'])
