@@ -1,0 +1,9 @@
+# Supervision transfer. Leaves choose networks, modalities and features.
+model = dict(
+    type='mmxdistill.SupervisionTransfer',
+    # 32: the sizes at which the pool5 grids of VGG16 and both AlexNet
+    # geometries agree.
+    data_preprocessor=dict(
+        type='mmxdistill.MultiModalDataPreprocessor', pad_size_divisor=32
+    ),
+)

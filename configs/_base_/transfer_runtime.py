@@ -1,0 +1,6 @@
+_base_ = './default_runtime.py'
+
+custom_hooks = [
+    dict(type='mmxdistill.IterationSeedHook'),
+    dict(type='mmxdistill.TransferCalibrationHook', num_images=100),
+]

@@ -1,0 +1,5 @@
+"""Hooks."""
+
+from mmxdistill.engine import hooks
+
+__all__ = ['hooks']

@@ -1,0 +1,5 @@
+"""Metrics."""
+
+from mmxdistill.evaluation import metrics
+
+__all__ = ['metrics']

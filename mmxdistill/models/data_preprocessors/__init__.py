@@ -1,0 +1,7 @@
+"""Data preprocessors."""
+
+from mmxdistill.models.data_preprocessors.multimodal import (
+    MultiModalDataPreprocessor,
+)
+
+__all__ = ['MultiModalDataPreprocessor']

@@ -1,0 +1,128 @@
+"""Normalisation and batching of channel-stacked modalities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmdet.models.data_preprocessors import DetDataPreprocessor
+from torch import Tensor
+
+from mmxdistill.registry import MODELS
+
+__all__ = ['MultiModalDataPreprocessor']
+
+
+@MODELS.register_module()
+class MultiModalDataPreprocessor(DetDataPreprocessor):
+    """Normalise each modality by its own mean and std, then pad and stack.
+
+    Samples are channel-stacked images (sum of channels, H, W) in the order of
+    ``modalities``; a batch is (N, sum of channels, H, W), zero-padded at the
+    right and bottom after normalisation, which is padding with the mean colour
+    as Caffe's Fast R-CNN does.
+
+    Args:
+        modalities (dict[str, dict]): Name -> ``dict(mean=[...], std=[...],
+            bgr_to_rgb=False)`` in the order of the channels. ``mean`` has one
+            value per channel *of the network input* (after ``bgr_to_rgb``)
+            and so tells the number of channels; ``std`` defaults to ones.
+        pad_size_divisor (int): H and W are padded to a multiple. 32 lets the
+            pool5 grids of VGG16 and both AlexNet geometries meet. Defaults
+            to 1.
+        **kwargs: Of :class:`mmdet.models.DetDataPreprocessor` (``pad_mask``,
+            ``batch_augments``, ...).
+
+    Attributes:
+        slices (dict[str, slice]): Channels of each modality.
+
+    Raises:
+        ValueError: Means and stds do not fit each other.
+    """
+
+    def __init__(
+        self,
+        modalities: dict[str, dict],
+        pad_size_divisor: int = 1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pad_size_divisor=pad_size_divisor, **kwargs)
+        self.slices: dict[str, slice] = {}
+        means: list[float] = []
+        stds: list[float] = []
+        order: list[int] = []
+        for name, spec in modalities.items():
+            mean, std = self._statistics(name, spec)
+            start, stop = len(means), len(means) + len(mean)
+            channels = range(start, stop)
+            order += reversed(channels) if spec.get('bgr_to_rgb') else channels
+            means += mean
+            stds += std
+            self.slices[name] = slice(start, stop)
+        self.order = order if order != sorted(order) else None
+        # ImgDataPreprocessor normalises with whatever these buffers hold, but
+        # its constructor takes 1 or 3 values only.
+        self._enable_normalize = True
+        shape = (-1, 1, 1)
+        self.register_buffer('mean', torch.tensor(means).view(shape), False)
+        self.register_buffer('std', torch.tensor(stds).view(shape), False)
+
+    @staticmethod
+    def _statistics(name: str, spec: dict) -> tuple[list[float], list[float]]:
+        unknown = set(spec) - {'mean', 'std', 'bgr_to_rgb'}
+        if unknown or 'mean' not in spec:
+            raise ValueError(
+                f"modality '{name}' must be dict(mean=[...], std=[...], "
+                f'bgr_to_rgb=False), found keys {sorted(spec)}'
+            )
+        mean: Sequence[float] = spec['mean']
+        std: Sequence[float] = spec.get('std', [1.0] * len(mean))
+        if len(mean) != len(std) or min(std) <= 0:
+            raise ValueError(
+                f"modality '{name}': mean {mean} and std {std} must have one "
+                'value per channel, and std must be positive'
+            )
+        return [float(m) for m in mean], [float(s) for s in std]
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Normalise and batch.
+
+        Args:
+            data (dict): ``inputs``: list of (C, H, W) or (N, C, H, W) images;
+                ``data_samples``.
+            training (bool): Whether batch augmentations are applied.
+
+        Returns:
+            dict: ``inputs`` (N, C, H', W') and ``data_samples``.
+
+        Raises:
+            ValueError: The images have other channels than ``modalities``.
+        """
+        images = data['inputs']
+        self._check(images, data.get('data_samples'))
+        if self.order is not None:
+            data = dict(data)
+            if isinstance(images, Tensor):
+                data['inputs'] = images[:, self.order]
+            else:
+                data['inputs'] = [image[self.order] for image in images]
+        return super().forward(data, training)
+
+    def _check(self, images: Any, samples: Any) -> None:
+        found = {int(image.shape[0]) for image in images}
+        wanted = self.mean.shape[0]
+        if found != {wanted}:
+            raise ValueError(
+                f'the images have {sorted(found)} channels, but '
+                f'data_preprocessor.modalities {list(self.slices)} describes '
+                f'{wanted}: it must list the modalities of LoadModalities'
+            )
+        for sample in samples or ():
+            names = sample.get('modalities')
+            if names is not None and tuple(names) != tuple(self.slices):
+                raise ValueError(
+                    f'the pipeline stacks the modalities {tuple(names)}, but '
+                    f'the data_preprocessor expects {tuple(self.slices)}: '
+                    'both must have the same names and order'
+                )

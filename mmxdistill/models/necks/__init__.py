@@ -1,0 +1,5 @@
+"""Necks."""
+
+from mmxdistill.models.necks.adaptation import AdaptationNeck
+
+__all__ = ['AdaptationNeck']

@@ -1,0 +1,1 @@
+"""Pictures of pairs, encodings and detections."""
