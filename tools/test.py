@@ -23,7 +23,12 @@ from mmxdistill import compat
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse and check the command line."""
     parser = build_parser('Test (and evaluate) a model')
-    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        'checkpoint',
+        nargs='?',
+        help='checkpoint file; left out for a late fusion whose streams name '
+        'their own checkpoints',
+    )
     parser.add_argument(
         '--out', metavar='FILE.pkl', help='write the predictions to a pickle'
     )
@@ -41,6 +46,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def configure(args: argparse.Namespace) -> Config:
     """Turn the parsed command line into the config of a test run."""
     cfg = load_config(args)
+    streams = cfg.model.get('streams', {}).values()
+    if args.checkpoint is None and not (
+        streams and all(stream.get('checkpoint') for stream in streams)
+    ):
+        raise SystemExit(
+            f'{args.config}: give a checkpoint file; only a model whose '
+            'streams all name their checkpoints is tested without'
+        )
     cfg.load_from = args.checkpoint
     if args.show_dir is not None:
         hook = cfg.get('default_hooks', {}).get('visualization')

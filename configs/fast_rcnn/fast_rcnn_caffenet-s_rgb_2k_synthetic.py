@@ -1,7 +1,7 @@
 _base_ = [
     '../_base_/datasets/synthetic_rgbd.py',
     '../_base_/models/fast_rcnn_caffenet-s.py',
-    '../_base_/schedules/sgd_2k.py',
+    '../_base_/schedules/adamw_2k.py',
     '../_base_/default_runtime.py',
 ]
 
@@ -9,7 +9,7 @@ model = dict(
     data_preprocessor=dict(modalities=dict(rgb=_base_.statistics.rgb))
 )
 train_dataloader = dict(
-    dataset=dict(**_base_.detection.rgb_train, use=['rgb'])
+    dataset={**_base_.detection.train, **_base_.rgb_train, 'use': ['rgb']}
 )
 val_dataloader = dict(dataset=dict(**_base_.detection.test, use=['rgb']))
 test_dataloader = val_dataloader

@@ -1,6 +1,6 @@
 _base_ = [
     '../_base_/datasets/synthetic_rgbd.py',
-    '../_base_/schedules/sgd_2k.py',
+    '../_base_/schedules/adamw_2k.py',
     '../_base_/default_runtime.py',
 ]
 
@@ -17,9 +17,9 @@ model = dict(
             'iter_2000.pth',
         ),
         hha=dict(
-            model='fast_rcnn/fast_rcnn_caffenet-s_hha_st_2k_synthetic.py',
-            checkpoint='work_dirs/fast_rcnn_caffenet-s_hha_st_2k_synthetic/'
-            'iter_2000.pth',
+            model='fast_rcnn/fast_rcnn_caffenet-s_hha_st_600_synthetic.py',
+            checkpoint='work_dirs/fast_rcnn_caffenet-s_hha_st_600_synthetic/'
+            'iter_600.pth',
         ),
     ),
 )

@@ -1,7 +1,7 @@
 _base_ = [
     '../_base_/datasets/synthetic_rgbd.py',
     '../_base_/models/supervision_transfer.py',
-    '../_base_/schedules/transfer_2k.py',
+    '../_base_/schedules/transfer_adamw_2k.py',
     '../_base_/transfer_runtime.py',
 ]
 net = dict(

@@ -23,11 +23,7 @@ class _ModalityPaths:
     """File paths of every modality from one template per modality.
 
     Args:
-        modalities (dict[str, str | dict]): Name of the modality -> path
-            template relative to ``data_root``, or
-            ``dict(path=..., ann_file=...)`` if the modality has a COCO file
-            of its own, whose image records (matched by ``id``) then fill the
-            template.
+        modalities (dict[str, str | dict]): See :class:`PairedDataset`.
         data_root (str): Root of the data set.
     """
 
@@ -46,6 +42,8 @@ class _ModalityPaths:
                 self.templates[name] = spec
                 continue
             self.templates[name] = spec['path']
+            if 'ann_file' not in spec:
+                continue
             ann_file = osp.join(self.data_root, spec['ann_file'])
             self.records[name] = {
                 record['id']: record for record in load(ann_file)['images']
@@ -95,7 +93,6 @@ class _Paired(BaseDetDataset):
 
     def __init__(
         self,
-        *args: Any,
         modalities: dict[str, Any],
         use: Sequence[str] | None = None,
         check_pairs: bool = True,
@@ -112,7 +109,15 @@ class _Paired(BaseDetDataset):
             )
         self.use = use
         self.check_pairs = check_pairs
-        super().__init__(*args, **kwargs)
+        loaders = {
+            name: spec['pipeline']
+            for name, spec in modalities.items()
+            if not isinstance(spec, str) and 'pipeline' in spec
+        }
+        if loaders:
+            load = dict(type='mmxdistill.LoadModalities', modalities=loaders)
+            kwargs['pipeline'] = [load, *kwargs.get('pipeline', [])]
+        super().__init__(**kwargs)
 
     def _paths_info(self, paths: dict[str, str]) -> dict[str, Any]:
         info: dict[str, Any] = dict(
@@ -138,6 +143,8 @@ class _Paired(BaseDetDataset):
     def load_proposals(self) -> None:
         """Attach the proposals of ``proposal_file`` to the samples.
 
+        The path is relative to ``data_root`` or to the working directory.
+
         The file maps ``'<folder>/<file>'`` of the first modality to a dict
         with ``bboxes`` (n, 4), xyxy in pixels, and ``scores`` (n,): the
         format of :class:`mmdet.datasets.transforms.LoadProposals`. It may
@@ -146,13 +153,16 @@ class _Paired(BaseDetDataset):
         Raises:
             KeyError: Images without proposals.
         """
-        path = self.proposal_file
-        if not osp.isabs(path):
-            path = osp.join(self.data_root, path)
-        if not osp.isfile(path):
+        # Proposals are often made by the user for data that is read-only.
+        places = [
+            osp.join(self.data_root or '', self.proposal_file),
+            self.proposal_file,
+        ]
+        path = next(filter(osp.isfile, places), None)
+        if path is None:
             raise FileNotFoundError(
-                f"proposal_file '{path}' does not exist; make it with "
-                'tools/dataset_converters/generate_proposals.py'
+                f'proposal_file is neither {places[0]} nor {places[1]}; make '
+                'it with tools/dataset_converters/generate_proposals.py'
             )
         proposals = load(path)
         missing = []
@@ -184,18 +194,24 @@ class _Paired(BaseDetDataset):
 class PairedDataset(_Paired):
     """Unlabelled pairs (or tuples) of aligned images: transfer needs no more.
 
-    The samples come from ``ann_file``, a list (one sample a line) or a COCO
-    ``.json`` whose labels are not read; without it, from the folders: every
-    file that matches a template is a sample, and a file whose partner is
-    missing is an error.
+    The samples come from ``ann_file``: a list (one sample a line), a COCO
+    ``.json`` whose labels are not read, or several such files. Without it,
+    they come from the folders: every file that matches a template is a
+    sample, and a file whose partner is missing is an error.
 
     Args:
-        modalities (dict[str, str | dict]): Modality -> path template, e.g.
-            ``dict(rgb='color/{stem}.jpg', hha='depth/{stem}.png')``. With a
-            list, ``{stem}`` comes from the first column, and ``{0}``,
-            ``{1}``, ... are the columns; with a COCO file, any field of the
-            image record. ``dict(path=..., ann_file=...)`` for a modality with
-            a COCO file of its own, matched by image id.
+        modalities (dict[str, str | dict]): Modality -> path template, or
+            ``dict(path=..., pipeline=[...], ann_file=...)``.
+
+            - ``path``, relative to ``data_root``: ``'color/{stem}.jpg'``. With
+              a list, ``{stem}`` comes from the first column, and ``{0}``,
+              ``{1}``, ... are the columns; with a COCO file, any field of the
+              image record.
+            - ``pipeline``: how to load the modality, see
+              :class:`LoadModalities`, which is then put first.
+            - ``ann_file``: the modality's own COCO file, if it has one; its
+              image records are matched by id.
+
             The first modality names the samples (proposals, visualisation).
         use (Sequence[str], optional): Modalities that
             :class:`LoadModalities` loads, out of those it can. Defaults to
@@ -211,6 +227,14 @@ class PairedDataset(_Paired):
         ValueError: No sample was found.
     """
 
+    def __init__(
+        self, ann_file: str | Sequence[str] = '', **kwargs: Any
+    ) -> None:
+        names = [ann_file] if isinstance(ann_file, str) else ann_file
+        root = kwargs.get('data_root') or ''
+        self.ann_files = [osp.join(root, name) for name in names if name]
+        super().__init__(**kwargs)
+
     def load_data_list(self) -> list[dict]:
         """List the samples.
 
@@ -218,9 +242,13 @@ class PairedDataset(_Paired):
             list[dict]: ``img_id``, ``img_path`` (first modality),
             ``modality_paths`` (dict) and an empty ``instances`` per sample.
         """
-        if self.ann_file:
-            samples = self._samples_of_file()
-            source = f"ann_file '{self.ann_file}'"
+        if self.ann_files:
+            samples = [
+                sample
+                for path in self.ann_files
+                for sample in self._samples_of_file(Path(path))
+            ]
+            source = f'ann_file {self.ann_files}'
         else:
             samples = self._samples_of_folders()
             source = f'templates {self.modality_paths.templates}'
@@ -231,8 +259,7 @@ class PairedDataset(_Paired):
             for index, paths in enumerate(samples)
         ]
 
-    def _samples_of_file(self) -> list[dict[str, str]]:
-        path = Path(self.ann_file)
+    def _samples_of_file(self, path: Path) -> list[dict[str, str]]:
         if not path.is_file():
             raise FileNotFoundError(f"ann_file '{path}' does not exist")
         if path.suffix == '.json':
@@ -296,10 +323,10 @@ class PairedCocoDataset(_Paired, CocoDataset):
             annotation file, or in another order.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         # The stock class insists on a prefix of 'img'; the templates hold it.
         kwargs.setdefault('data_prefix', dict(img=''))
-        super().__init__(*args, **kwargs)
+        super().__init__(**kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Read the annotation file, as :class:`mmdet.datasets.CocoDataset`.

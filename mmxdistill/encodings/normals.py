@@ -2,9 +2,9 @@
 
 In a window around each pixel the plane ``a x + b y + c = 1 / z`` (x, y in
 pixels) is fitted by least squares to the valid pixels; its coefficients are
-the normal up to the focal lengths. All nine sums are box filters of whole
-images. The six of the mask are integers, so whether a window determines a
-plane at all (its valid pixels are not all on one line) is decided exactly.
+the normal up to the focal lengths. All nine sums are box filters, and the
+six of the mask are integers: whether a window determines a plane at all (its
+valid pixels are not all on one line) is decided exactly.
 """
 
 from __future__ import annotations

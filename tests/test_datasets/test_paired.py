@@ -68,6 +68,45 @@ def test_pairs_from_a_list(root):
     assert stems == ['c', 'a']
 
 
+def test_several_lists(root):
+    (root / 'list.txt').write_text('c\n')
+    (root / 'coco.json').write_text(
+        json.dumps(dict(images=[dict(id=1, file_name='a.jpg')]))
+    )
+    data = build(root, ann_file=['list.txt', 'coco.json'])
+    stems = [data.get_data_info(i)['img_path'][-5] for i in range(len(data))]
+    assert stems == ['c', 'a']
+    with pytest.raises(FileNotFoundError, match=r'gone\.txt'):
+        build(root, ann_file=['list.txt', 'gone.txt'])
+
+
+def test_loaders_of_the_modalities(root):
+    """Paths and loaders in one place, in front of the pipeline."""
+    data = PairedDataset(
+        data_root=str(root),
+        modalities=dict(
+            rgb=dict(
+                path='color/{stem}.jpg',
+                pipeline=[dict(type='LoadImageFromFile')],
+            ),
+            hha=dict(
+                path='depth/{stem}.png',
+                pipeline=[
+                    dict(type='mmxdistill.LoadDepthFromFile', mask='raw')
+                ],
+            ),
+            raw='depth/{stem}.png',
+        ),
+        use=['hha'],
+        pipeline=[dict(type='RandomFlip', prob=1.0)],
+    )
+    sample = data[0]
+    assert sample['modalities'] == ('hha',) and sample['flip']
+    depth = cv2.imread(str(root / 'depth/a.png'), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(sample['img'][..., 0], depth[:, ::-1])
+    assert sample['img_path'].endswith('color/a.jpg')
+
+
 def test_pairs_from_columns(root):
     (root / 'list.txt').write_text('a.jpg b.png\n')
     data = PairedDataset(

@@ -40,7 +40,7 @@ def test_golden_disparity(golden_frame: SimpleNamespace) -> None:
 )
 def test_any_real_dtype(dtype: str) -> None:
     depth = np.array([[0, 1234], [65535, 500]])
-    result = as_depth_mm(depth.astype(dtype))
+    result = as_depth_mm(np.asfortranarray(depth, dtype))
     assert result.dtype == np.uint16
     assert result.flags.c_contiguous
     np.testing.assert_array_equal(result, depth)

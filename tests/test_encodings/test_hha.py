@@ -135,6 +135,20 @@ def test_one_row_of_measurements_is_like_none(
     assert (found[..., ANGLE] != 218).any()
 
 
+def test_zero_depth_is_never_measured(
+    render_room: Room, camera: PinholeCamera
+) -> None:
+    depth, _ = render_room(20, 5)
+    depth[50:60, 70:90] = 0
+    measured = (depth > 0).astype(np.uint16)
+    expected = encode_hha(depth, camera, measured)
+    everywhere = np.ones_like(depth)
+    np.testing.assert_array_equal(
+        encode_hha(depth, camera, everywhere), expected
+    )
+    np.testing.assert_array_equal(encode_hha(depth, camera), expected)
+
+
 def test_ground_is_the_lowest_point_from_90_cm_on(
     camera: PinholeCamera,
 ) -> None:

@@ -71,6 +71,8 @@ def main() -> None:
         )
     except (ValueError, FileExistsError) as error:
         raise SystemExit(f'Error: {error}') from None
+    except KeyboardInterrupt:
+        raise SystemExit('\nInterrupted: run it again to finish.') from None
     print(f'{args.root}: {"written" if written else "already complete"}.')
 
 

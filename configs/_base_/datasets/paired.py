@@ -1,7 +1,10 @@
-# Transforms that all paired data sets share.
+# What paired data sets share; each of them adds files, classes and statistics.
+# B, G, R means of Caffe's ImageNet classifiers; their std is 1.
+caffe_imagenet = dict(mean=[104.0, 117.0, 123.0])
+
+scale = (400, 300)
 flip = dict(type='RandomFlip', prob=0.5)
-load_proposals = dict(type='LoadProposals', num_max_proposals=2000)
-load_boxes = dict(type='LoadAnnotations', with_bbox=True)
+resize = dict(type='Resize', scale=scale, keep_ratio=True)
 pack = dict(
     type='PackDetInputs',
     meta_keys=(
@@ -16,4 +19,50 @@ pack = dict(
         'flip_direction',
     ),
 )
-caffe_mean = [102.9801, 115.9465, 122.7717]  # B, G, R
+load_color = [dict(type='LoadImageFromFile')]
+load_proposals = dict(type='LoadProposals', num_max_proposals=2000)
+load_boxes = dict(type='LoadAnnotations', with_bbox=True)
+
+pairs = dict(
+    train=dict(
+        type='mmxdistill.PairedDataset',
+        ann_file='annotations_train.json',
+        pipeline=[resize, flip, pack],
+    ),
+    test=dict(
+        type='mmxdistill.PairedDataset',
+        ann_file='annotations_test.json',
+        pipeline=[resize, pack],
+    ),
+)
+detection = dict(
+    train=dict(
+        type='mmxdistill.PairedCocoDataset',
+        ann_file='annotations_train.json',
+        proposal_file='proposals_train.pkl',
+        filter_cfg=dict(filter_empty_gt=True),
+        pipeline=[
+            load_proposals,
+            load_boxes,
+            dict(
+                type='mmxdistill.FastProposalBroadcaster',
+                transforms=[resize, flip],
+            ),
+            pack,
+        ],
+    ),
+    test=dict(
+        type='mmxdistill.PairedCocoDataset',
+        ann_file='annotations_test.json',
+        proposal_file='proposals_test.pkl',
+        test_mode=True,
+        pipeline=[
+            load_proposals,
+            load_boxes,
+            dict(
+                type='mmxdistill.FastProposalBroadcaster', transforms=[resize]
+            ),
+            pack,
+        ],
+    ),
+)

@@ -13,6 +13,8 @@ model = dict(
             in_channels=64,
             fc_channels=256,
             num_classes=5,
+            loss_cls=dict(loss_weight=1.0),
+            loss_bbox=dict(loss_weight=1.0),
             init_cfg=[
                 dict(type='Kaiming', layer='Linear'),
                 dict(type='Normal', std=0.01, override=dict(name='fc_cls')),

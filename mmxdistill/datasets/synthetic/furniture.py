@@ -101,7 +101,7 @@ def make_table(rng: Generator, materials: MaterialSampler) -> Shape:
     low = rng.random() < 0.25
     top = rng.uniform(0.4, 0.5) if low else rng.uniform(0.68, 0.8)
     thick = rng.uniform(0.03, 0.07)
-    wood = materials.furniture()
+    wood = materials.wood() if rng.random() < 0.7 else materials.paint()
     frame = materials.metal() if rng.random() < 0.3 else wood
     if rng.random() < 0.25:
         radius = rng.uniform(0.35, 0.6)

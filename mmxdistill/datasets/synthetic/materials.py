@@ -273,14 +273,14 @@ class MaterialTable:
 
         self.colour = column('colour') ** 2.2  # display -> linear light
         self.second = column('second') ** 2.2
-        self.period = column('period')
+        period = column('period')
         self.roughness = column('roughness')
         self.gloss = column('gloss')
         self.emission = column('emission')
         self.dropout = column('dropout')
         angle = column('angle')
-        self.cos = np.cos(angle) / self.period
-        self.sin = np.sin(angle) / self.period
+        self.cos = np.cos(angle) / period
+        self.sin = np.sin(angle) / period
         self.pattern = np.array([PATTERNS.index(m.pattern) for m in materials])
 
     def albedo(

@@ -50,7 +50,6 @@ class Solids:
     """
 
     def __init__(self, scene: Scene) -> None:
-        self.scene = scene
         pairs = [
             (i, part)
             for i, obj in enumerate(scene.objects)

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import signal
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -118,8 +119,7 @@ def write_dataset(
             work,
             tasks,
             processes,
-            initializer=cv2.setNumThreads,
-            initargs=(1,),
+            initializer=_start_worker,
             chunksize=4,
         )
     by_split: dict[str, list[dict[str, Any]]] = {s: [] for s in sizes}
@@ -185,6 +185,12 @@ def _is_finished(
             'synthetic dataset. Choose another folder.'
         )
     return False
+
+
+def _start_worker() -> None:
+    """One thread a process; Ctrl-C is answered by the main process only."""
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _write_frame(
