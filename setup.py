@@ -41,7 +41,7 @@ def readme() -> str:
     return path.read_text(encoding='utf-8') if path.is_file() else ''
 
 
-TESTS = ['protobuf', 'pytest>=8']
+TESTS = ['protobuf>=4.22', 'pytest>=8']
 
 setup(
     name='mmxdistill',
@@ -77,10 +77,10 @@ setup(
         # mmengine 0.10 imports pkg_resources, gone from setuptools 82;
         # mmdet's own extra picks the mmcv it accepts.
         'openmmlab': ['mmdet[mim]>=3.3.0', 'setuptools<82'],
-        'caffe': ['protobuf'],
+        'caffe': ['protobuf>=4.22'],
         # For cv2.ximgproc. Uninstall opencv-python(-headless) before: all
         # OpenCV distributions install the same ``cv2`` folder.
-        'proposals': ['opencv-contrib-python'],
+        'proposals': ['opencv-contrib-python<4.13'],
         'tests': TESTS,
         'dev': [*TESTS, 'codespell', 'coverage', 'mypy', 'pre-commit', 'ruff'],
     },

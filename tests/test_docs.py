@@ -1,0 +1,93 @@
+"""What the documentation says must be there and be true."""
+
+import re
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+import mmxdistill.caffe
+import mmxdistill.encodings
+from mmxdistill import registry
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md'))]
+BLOCK = re.compile(r'^```(\w*)\n(.*?)^```', re.M | re.S)
+
+
+def blocks(page, language):
+    return [
+        text
+        for found, text in BLOCK.findall(page.read_text())
+        if found == language
+    ]
+
+
+def commands(page):
+    lines = [
+        line.split('#')[0].split()
+        for block in blocks(page, 'bash')
+        for line in block.splitlines()
+    ]
+    return [words for words in lines if words]
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_commands(page):
+    """Tools and configs exist, and the tools know the flags."""
+    for words in commands(page):
+        if words[0] == 'pip':
+            continue
+        assert words[0] in ('bash', 'python'), words
+        source = (ROOT / words[1]).read_text()
+        if words[1] in ('tools/test.py', 'tools/quickstart.sh'):
+            partner = {'tools/test.py': 'train.py'}.get(
+                words[1], 'quickstart.py'
+            )
+            source += (ROOT / 'tools' / partner).read_text()
+        for word in words[2:]:
+            if word.startswith('--'):
+                assert word.split('=')[0] in source, (words, word)
+            elif word.startswith('configs/'):
+                Config.fromfile(str(ROOT / word))
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_links(page):
+    text = BLOCK.sub('', page.read_text())
+    for target in re.findall(r'\]\(([^)#]+)[^)]*\)', text):
+        if '://' not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_python_blocks_compile():
+    for page in PAGES:
+        for block in blocks(page, 'python'):
+            compile(block, page.name, 'exec')
+
+
+def test_shown_data_set_is_the_real_one():
+    path = ROOT / 'configs/_base_/datasets/roadscene_rgbt.py'
+    shown = blocks(ROOT / 'README.md', 'python')[0].strip()
+    assert path.read_text().strip().endswith(shown)
+
+
+def test_components_in_the_table_exist():
+    names = set()
+    for attribute in registry.__all__:
+        node = getattr(registry, attribute)
+        node.import_from_location()
+        names |= set(node.module_dict)
+    table = (ROOT / 'README.md').read_text().split('| component |')[1]
+    rows = re.findall(r'^\| (`.*?) \|', table, re.M)
+    assert len(rows) > 5
+    for row in rows:
+        for name in re.findall(r'`([^`]+)`', row):
+            if re.fullmatch(r'[A-Z]\w+', name):
+                assert name in names, name
+
+
+def test_camera_presets_in_the_docs():
+    text = ''.join(page.read_text() for page in PAGES)
+    for name in re.findall(r"camera='(\w+)'", text):
+        mmxdistill.encodings.PinholeCamera.preset(name)
