@@ -22,7 +22,7 @@ from mmxdistill import compat, config_path
 # isort: split
 from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 
 def build_parser(description: str) -> argparse.ArgumentParser:
@@ -127,9 +127,14 @@ def configure(args: argparse.Namespace) -> Config:
                 'auto_scale_lr = dict(base_batch_size=...)'
             )
         cfg.auto_scale_lr.enable = True
-    if args.resume is not None:
+    if args.resume == 'auto':
+        # A run that was stopped before its first checkpoint starts again,
+        # from the weights that the config loads.
+        cfg.resume = bool(find_latest_checkpoint(cfg.work_dir))
+        cfg.load_from = None if cfg.resume else cfg.get('load_from')
+    elif args.resume is not None:
         cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        cfg.load_from = args.resume
     return cfg
 
 

@@ -131,10 +131,18 @@ def test_auto_scale_lr_without_base_batch_size(train, config):
         configure(train, config, '--auto-scale-lr')
 
 
-def test_resume_from_the_work_dir(train, config):
-    cfg = configure(train, config, '--resume')
-    assert cfg.resume is True
-    assert cfg.load_from is None
+def test_resume_from_the_work_dir(train, config, tmp_path):
+    argv = [config, '--resume', '--work-dir', str(tmp_path)]
+    argv += ['--cfg-options', 'load_from=start.pth']
+    # Stopped before the first checkpoint, or while its name was written.
+    for name in (None, ''):
+        if name is not None:
+            (tmp_path / 'last_checkpoint').write_text(name)
+        cfg = configure(train, *argv)
+        assert (cfg.resume, cfg.load_from) == (False, 'start.pth')
+    (tmp_path / 'last_checkpoint').write_text('iter_2.pth')
+    cfg = configure(train, *argv)
+    assert (cfg.resume, cfg.load_from) == (True, None)
 
 
 @pytest.mark.parametrize('url', [False, True])
@@ -155,7 +163,7 @@ def test_flags_of_test(test, config, checkpoint):
 
 
 def test_show_dir_without_hook(test, config, checkpoint):
-    Path(config).write_text('x = 1\n')
+    Path(config).write_text('model = dict()\n')
     with pytest.raises(SystemExit, match='no default_hooks'):
         configure(test, config, checkpoint, '--show-dir', 'vis')
 

@@ -56,12 +56,13 @@ detection = dict(
         ann_file='annotations_test.json',
         proposal_file='proposals_test.pkl',
         test_mode=True,
+        # Boxes last: detections are evaluated in the original image.
         pipeline=[
             load_proposals,
-            load_boxes,
             dict(
                 type='mmxdistill.FastProposalBroadcaster', transforms=[resize]
             ),
+            load_boxes,
             pack,
         ],
     ),

@@ -34,8 +34,6 @@ move_train = dict(
 move_test = dict(
     type='mmxdistill.FastProposalBroadcaster', transforms=[resize]
 )
-load = [_base_.load_proposals, _base_.load_boxes]
-
 pairs = dict(
     train=dict(
         ann_file='pairs.txt',
@@ -50,10 +48,24 @@ pairs = dict(
 )
 detection = dict(
     train=dict(
-        metainfo=metainfo, pipeline=[*load, move_train, _base_.pack], **files
+        metainfo=metainfo,
+        pipeline=[
+            _base_.load_proposals,
+            _base_.load_boxes,
+            move_train,
+            _base_.pack,
+        ],
+        **files,
     ),
     test=dict(
-        metainfo=metainfo, pipeline=[*load, move_test, _base_.pack], **files
+        metainfo=metainfo,
+        pipeline=[
+            _base_.load_proposals,
+            move_test,
+            _base_.load_boxes,
+            _base_.pack,
+        ],
+        **files,
     ),
 )
 rgb_train = dict(

@@ -99,11 +99,6 @@ class LoadDepthFromFile(BaseTransform):
         """
         path = results['img_path']
         depth, mask = self._load(path)
-        if not mask.any():
-            raise ValueError(
-                f"depth image '{path}' has no measured pixel (all values are "
-                f'in missing={self.missing}): remove the pair'
-            )
         if self.mask is not None:
             if self.mask not in results.get('modality_paths', {}):
                 raise KeyError(
@@ -133,6 +128,11 @@ class LoadDepthFromFile(BaseTransform):
                 'original depth file'
             )
         mask = ~np.isin(stored, self.missing)
+        if not mask.any():
+            raise ValueError(
+                f"depth image '{path}' has no measured pixel (all values are "
+                f'in missing={self.missing}): remove the pair'
+            )
         if self.rotated_bits:
             stored = (stored >> 3) | (stored << 13)
         if self.unit != 1:

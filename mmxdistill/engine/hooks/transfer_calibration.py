@@ -43,7 +43,8 @@ class TransferCalibrationHook(Hook):
 
         Raises:
             TypeError: The model is no :class:`SupervisionTransfer`.
-            ValueError: A feature of the teacher is zero everywhere.
+            ValueError: A feature of the teacher, or of the student that sets
+                its scale, is zero everywhere or not finite.
         """
         model = runner.model
         if is_model_wrapper(model):
@@ -59,13 +60,21 @@ class TransferCalibrationHook(Hook):
         all_reduce(sums)
         for point, row in zip(model.points, sums.tolist(), strict=True):
             images, cells, teacher, student, energy = row
-            if energy == 0:
+            if not 0 < energy < float('inf'):
                 raise ValueError(
-                    f"the teacher's feature '{point.teacher}' is 0 on all "
-                    f'{int(images)} images: check its weights and mean/std'
+                    f"the teacher's feature '{point.teacher}' has the energy "
+                    f'{energy:g} on {int(images)} images, so there is nothing '
+                    'to learn: check its weights and mean/std'
                 )
             teacher, student = teacher / cells, student / cells
             if point.scale.needs_calibration:
+                if not (point.scale.target_norm or student > 0):
+                    raise ValueError(
+                        f"the student's feature '{point.student}' is "
+                        f'{student:g} everywhere before training, so the '
+                        "teacher's cannot be scaled to its norm: set "
+                        'scale=dict(scale=None, target_norm=...)'
+                    )
                 point.scale.calibrate(teacher, student)
             factor = point.scale.factor.item()
             if getattr(point.loss, 'needs_calibration', False):

@@ -110,9 +110,8 @@ class FeatureTap:
         modules: dict[str, nn.Module],
     ) -> str:
         paths = [path for path in modules if path]
-        close = difflib.get_close_matches(
-            name, [*stages, *roi_features, *paths], 3
-        )
+        known = list(dict.fromkeys([*stages, *roi_features, *paths]))
+        close = difflib.get_close_matches(name, known, 3)
         return (
             f'the {role} ({type(self.network).__name__}) has no feature '
             f"'{name}'"

@@ -58,6 +58,7 @@ class LateFusionDetector(BaseDetector):
         )
         slices = getattr(self.data_preprocessor, 'slices', {})
         self._slices: dict[str, slice] = {}
+        self._loaded: set[str] = set()
         self.streams = nn.ModuleDict()
         for name, spec in streams.items():
             modality = spec.get('modality', name)
@@ -71,6 +72,7 @@ class LateFusionDetector(BaseDetector):
             stream = build_network(spec['model'])
             if spec.get('checkpoint'):
                 load_weights(stream, spec['checkpoint'], f"stream '{name}'")
+                self._loaded.add(name)
             self.streams[name] = stream
         self._check_streams()
         self.weights = list(weights or [1 / len(streams)] * len(streams))
@@ -79,6 +81,13 @@ class LateFusionDetector(BaseDetector):
                 f'weights {self.weights}: give one per stream {list(streams)}'
             )
         self.test_cfg: Any = test_cfg or self._first.test_cfg
+
+    def init_weights(self) -> None:
+        """Initialise the streams that have not loaded a checkpoint."""
+        super().init_weights()  # does not enter torch's containers
+        for name, stream in self._detectors():
+            if name not in self._loaded:
+                stream.init_weights()
 
     def _detectors(self) -> Iterator[tuple[str, Any]]:
         yield from self.streams.items()

@@ -9,6 +9,7 @@ import torch
 from mmdet.models.detectors import BaseDetector
 from mmdet.structures import SampleList
 from mmdet.structures.bbox import bbox2roi
+from mmengine.model import ModuleList
 from torch import Tensor, nn
 
 from mmxdistill.models.detectors.feature_tap import FeatureTap
@@ -71,7 +72,8 @@ class SupervisionTransfer(BaseDetector):
             data_preprocessor=data_preprocessor, init_cfg=init_cfg
         )
         self._slices = self._channels(modalities)
-        self.transfer_points = nn.ModuleList(
+        # mmengine's, as init_weights() does not enter torch's containers.
+        self.transfer_points = ModuleList(
             TransferPoint(**point) for point in transfer_points
         )
         if len({point.name for point in self.points}) != len(self.points):

@@ -63,7 +63,7 @@ class FeatureScale(BaseModule):
         Returns:
             Tensor: ``factor * x``, of the shape and type of ``x``.
         """
-        return x * self.factor.abs().to(x.dtype)
+        return x * self.factor.abs()
 
     def extra_repr(self) -> str:
         """Settings shown by ``print``."""

@@ -65,6 +65,20 @@ def outputs(stream, x, batch):
     return stream.roi_head._bbox_forward(stream.extract_feat(x), rois)
 
 
+def test_streams_are_initialised_as_configured():
+    model = MODELS.build(
+        dict(
+            type='mmxdistill.LateFusionDetector',
+            data_preprocessor=preprocessor('rgb'),
+            streams=dict(rgb=dict(model=fast_rcnn())),
+        )
+    )
+    model.init_weights()
+    head = model.streams['rgb'].roi_head.bbox_head
+    assert (head.fc6.bias == 1).all()
+    assert head.fc_reg.weight.std() < 0.002
+
+
 @pytest.mark.parametrize('weights', [None, [0.8, 0.2]])
 def test_averages_before_softmax(weights):
     model = build(weights=weights).eval()
@@ -128,6 +142,11 @@ def test_streams_load_their_checkpoints(tmp_path):
             streams=dict(rgb=dict(model=fast_rcnn(), checkpoint=path)),
         )
     )
+    torch.testing.assert_close(
+        model.streams['rgb'].roi_head.bbox_head.fc6.weight,
+        source.roi_head.bbox_head.fc6.weight,
+    )
+    model.init_weights()  # leaves what was loaded
     torch.testing.assert_close(
         model.streams['rgb'].roi_head.bbox_head.fc6.weight,
         source.roi_head.bbox_head.fc6.weight,

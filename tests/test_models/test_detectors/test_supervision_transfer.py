@@ -71,6 +71,19 @@ def test_networks_see_their_own_modality():
     torch.testing.assert_close(student, expected)
 
 
+def test_everything_is_initialised_as_configured():
+    model = build(
+        student=dict(
+            type='mmxdistill.CaffeNet', channels=(64, 64, 64, 64, 64)
+        ),
+        transfer_points=[point('pool5', 'pool5', 64, 8)],
+    )
+    adaptation = model.transfer_points[0].adaptation
+    assert 0.005 < adaptation.conv.weight.std() < 0.02
+    assert (adaptation.conv.bias == 0).all()
+    assert 0.005 < model.backbone.conv3.weight.std() < 0.02
+
+
 def test_only_the_student_learns():
     model = build()
     teacher = copy.deepcopy(model.teacher.state_dict())

@@ -9,6 +9,7 @@ def test_constant():
     assert not layer.needs_calibration
     x = torch.randn(2, 3)
     torch.testing.assert_close(layer(x), 0.25 * x)
+    assert layer(x.bfloat16()).dtype == torch.bfloat16
     assert not list(layer.parameters())
 
 
