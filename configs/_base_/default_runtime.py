@@ -3,7 +3,7 @@ randomness = dict(seed=3)
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=50),
+    logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
     # Two files: a run killed while it writes one resumes from the other.
     checkpoint=dict(

@@ -17,9 +17,9 @@ model = dict(
             'iter_2000.pth',
         ),
         hha=dict(
-            model='fast_rcnn/fast_rcnn_caffenet-s_hha_st_600_synthetic.py',
-            checkpoint='work_dirs/fast_rcnn_caffenet-s_hha_st_600_synthetic/'
-            'iter_600.pth',
+            model='fast_rcnn/fast_rcnn_caffenet-s_hha_st_300_synthetic.py',
+            checkpoint='work_dirs/fast_rcnn_caffenet-s_hha_st_300_synthetic/'
+            'iter_300.pth',
         ),
     ),
 )

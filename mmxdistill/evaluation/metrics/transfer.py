@@ -24,7 +24,8 @@ class TransferMetric(BaseMetric):
     perfect, 0 is as good as the constant mean, and it can be negative.
 
     Metrics: ``transfer/explained_variance_<point>``,
-    ``transfer/loss_<point>``.
+    ``transfer/l2_<point>`` (mmengine would average a name with "loss" over
+    several validations).
 
     Args: see :class:`mmengine.evaluator.BaseMetric`.
     """
@@ -71,7 +72,7 @@ class TransferMetric(BaseMetric):
             metrics[f'explained_variance_{name}'] = float(
                 1 - error.sum() / variance
             )
-            metrics[f'loss_{name}'] = (
+            metrics[f'l2_{name}'] = (
                 sum(row['loss'] * row['images'] for row in rows) / images
             )
         return metrics

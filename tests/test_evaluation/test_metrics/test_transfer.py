@@ -58,7 +58,7 @@ def test_loss_is_averaged_over_images():
     teacher = features(1)[0]
     result = evaluate([(teacher, teacher), (teacher[:1], teacher[:1])])
     # Losses 2 and 1 of batches of 2 images and 1 image.
-    assert result['transfer/loss_p'] == pytest.approx((2 * 2 + 1) / 3)
+    assert result['transfer/l2_p'] == pytest.approx((2 * 2 + 1) / 3)
 
 
 def test_other_models():

@@ -1,5 +1,5 @@
 # Starts from the RGB detector's backbone; the head is random.
-_base_ = './fast_rcnn_caffenet-s_hha_random_600_synthetic.py'
+_base_ = './fast_rcnn_caffenet-s_hha_random_300_synthetic.py'
 
 model = dict(
     backbone=dict(
