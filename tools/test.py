@@ -36,7 +36,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--show-dir',
         help='draw the predictions into <work dir>/<time>/SHOW_DIR',
     )
-    args = parser.parse_args(argv)
+    # An optional positional may then also follow the options.
+    args = parser.parse_intermixed_args(argv)
     if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
         parser.error(f'--out: {args.out!r} does not end with .pkl or .pickle')
     check_files(parser, args, args.checkpoint)

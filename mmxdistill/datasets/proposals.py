@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 from collections.abc import Sequence
 
 import cv2
@@ -36,14 +38,17 @@ def selective_search(image: np.ndarray, max_side: int = 400) -> np.ndarray:
         image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA
     )
     search = cv2.ximgproc.segmentation.createSelectiveSearchSegmentation()
-    # Its ranking draws from OpenCV's generator.
-    cv2.setRNGSeed(0)
+    # Its ranking draws from C's generator (which Windows does not share).
+    if os.name == 'posix':
+        ctypes.CDLL(None).srand(0)
     search.setBaseImage(small)
     search.switchToSelectiveSearchFast()
     boxes = search.process().astype(np.float32) / scale
     boxes[:, 2:] += boxes[:, :2]
     height, width = image.shape[:2]
-    return np.minimum(boxes, np.float32([width, height, width, height]))
+    return np.minimum(
+        boxes, np.array([width, height, width, height], np.float32)
+    )
 
 
 def sliding_windows(
@@ -79,7 +84,7 @@ def sliding_windows(
             x, y = (grid.ravel() for grid in np.meshgrid(xs, ys))
             boxes.append(np.stack([x, y, x + w, y + h], 1))
         side *= 2**0.5
-    boxes.append(np.float64([[0, 0, width, height]]))
+    boxes.append(np.array([[0.0, 0.0, width, height]]))
     return np.concatenate(boxes[::-1]).astype(np.float32)
 
 

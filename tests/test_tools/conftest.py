@@ -101,11 +101,11 @@ class Workspace:
         (path,) = (ROOT / 'configs').glob(pattern)
         return path
 
-    def config(self, pattern: str, extra: str = '') -> Path:
+    def config(self, pattern: str, stem: str = '', extra: str = '') -> Path:
         """Cut a config of the package down to a few iterations."""
         full = self.find(pattern)
         name = full.relative_to(ROOT / 'configs').as_posix()
-        path = self.path / full.name
+        path = self.path / f'{stem or full.stem}.py'
         path.write_text(TINY.format(name=name, iterations=ITERATIONS) + extra)
         self._provide(Config.fromfile(full).to_dict())
         return path

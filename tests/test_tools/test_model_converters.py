@@ -100,7 +100,7 @@ def test_transfer_product(
     # Loads into a backbone from a config, every key used.
     net = MODELS.build(
         dict(
-            type='CaffeNet',
+            type='mmxdistill.CaffeNet',
             channels=(4, 8, 6, 6, 4),
             geometry='hha',
             init_cfg=dict(

@@ -1,7 +1,7 @@
 """The quickstart's planning, running and reporting; once, all of it."""
 
 import csv
-import importlib.util
+import importlib
 import json
 import os
 import re
@@ -21,12 +21,22 @@ TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'quickstart.py'
 
 @pytest.fixture(scope='module')
 def quickstart():
-    spec = importlib.util.spec_from_file_location('quickstart', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules['quickstart'] = module  # for its dataclasses
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules['quickstart']
+    """Import the tool as Python does that runs it; forget it afterwards."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(TOOL.parent))
+        yield importlib.import_module('quickstart')
+    for name in ('quickstart', 'quickstart_report', 'quickstart_run'):
+        del sys.modules[name]
+
+
+@pytest.fixture
+def running(quickstart):
+    return sys.modules['quickstart_run']
+
+
+@pytest.fixture
+def report(quickstart):
+    return sys.modules['quickstart_report']
 
 
 def by_name(steps):
@@ -81,6 +91,7 @@ def test_commands(quickstart, monkeypatch):
         'seed_7/st',
     )
     assert f'wd/seed_7/st/iter_{hha}.pth' in steps['seed_7/test_st'].command
+    assert [s.name for s in steps.values() if s.always] == ['data']
     assert steps['data'].command[-4:] == (
         'rgb=800',
         'pairs=800',
@@ -179,39 +190,39 @@ def test_test_is_finished_with_metrics_and_predictions(quickstart, tmp_path):
         ('loading annotations into memory...\nDone (t=0.00s)\n', None),
     ],
 )
-def test_progress(quickstart, log, progress):
-    assert quickstart.read_progress(log) == progress
+def test_progress(running, log, progress):
+    assert running.read_progress(log) == progress
 
 
-def test_live_line_of_a_terminal(quickstart, monkeypatch, capsys):
+def test_live_line_of_a_terminal(running, monkeypatch, capsys):
     monkeypatch.setattr(sys.stdout, 'isatty', lambda: True, raising=False)
     monkeypatch.setenv('COLUMNS', '12')
-    terminal = quickstart.Terminal()
+    terminal = running.Terminal()
     terminal.show('a' * 50)
     terminal.say('done')
     clear = '\r\033[K'
     assert capsys.readouterr().out == f'{clear}{"a" * 11}{clear}done\n'
 
 
-def test_lines_without_a_terminal(quickstart, monkeypatch, capsys):
+def test_lines_without_a_terminal(running, monkeypatch, capsys):
     now = [0.0]
-    monkeypatch.setattr(quickstart.time, 'monotonic', lambda: now[0])
-    terminal = quickstart.Terminal()
+    monkeypatch.setattr(running.time, 'monotonic', lambda: now[0])
+    terminal = running.Terminal()
     for now[0] in (1.0, 5.0, 10.9, 11.1):
         terminal.show(f'after {now[0]}')
     assert capsys.readouterr().out == '    after 1.0\n    after 11.1\n'
 
 
 @pytest.fixture
-def make_step(quickstart, tmp_path):
+def make_step(running, tmp_path):
     """Make steps that run Python code in a folder and leave a file there."""
 
-    def make(name, code='', needs=(), result='result'):
+    def make(name, code='', needs=(), result='result', **kwargs):
         code = f'import os, time\n{code}\nopen({result!r}, "w")'
         run = f'os.makedirs({name!r}, exist_ok=True); os.chdir({name!r})'
         command = (sys.executable, '-c', f'import os\n{run}\n{code}')
         folder = tmp_path / name
-        return quickstart.Step(
+        return running.Step(
             name,
             f'About {name}.',
             command,
@@ -220,6 +231,7 @@ def make_step(quickstart, tmp_path):
             1,
             needs,
             results=('result',),
+            **kwargs,
         )
 
     old = Path.cwd()
@@ -228,28 +240,42 @@ def make_step(quickstart, tmp_path):
     os.chdir(old)
 
 
+def outcome(step):
+    return f': {step.name} gave something'
+
+
 WAIT = """
 open('here', 'w')
 while not os.path.exists('../{}/here'): time.sleep(0.02)"""
 
 
-def test_independent_steps_run_at_the_same_time(quickstart, make_step, capsys):
+def test_independent_steps_run_at_the_same_time(running, make_step, capsys):
     first = make_step('first', WAIT.format('second'))
     second = make_step('second', WAIT.format('first'))
     third = make_step('third', 'os.stat("../second/result")', ('second',))
-    quickstart.run_steps([first, second, third], 2)
+    running.run_steps([first, second, third], 2, outcome)
     out = capsys.readouterr().out
     assert f'[1/3] About first. (33 % of the work)\n    {first}' in out
     assert f'output: {first.log}' in out
-    assert re.search(r'\[3/3\] third done in \d:\d\d', out)
-    quickstart.run_steps([first, second, third], 2)
+    assert re.search(
+        r'\[3/3\] third done in \d:\d\d: third gave something', out
+    )
+    running.run_steps([first, second, third], 2, outcome)
     assert 'About' not in capsys.readouterr().out
 
 
-def test_one_core_runs_one_step_at_a_time(quickstart, make_step):
+def test_only_a_step_that_checks_itself_runs_again(running, make_step, capsys):
+    steps = [make_step('a', always=True), make_step('b')]
+    for names in (['a', 'b'], ['a']):
+        running.run_steps(steps, 1, outcome)
+        out = capsys.readouterr().out
+        assert re.findall(r'About (\w)', out) == names
+
+
+def test_one_core_runs_one_step_at_a_time(running, make_step):
     busy = 'os.mkdir("../busy"); time.sleep(0.3); os.rmdir("../busy")'
     steps = [make_step('a', busy), make_step('b', busy)]
-    quickstart.run_steps(steps, 1)
+    running.run_steps(steps, 1, outcome)
     assert all(step.finished() for step in steps)
 
 
@@ -269,7 +295,7 @@ def is_running(pid_file):
 
 
 def test_failure_shows_the_log_and_stops_the_rest(
-    quickstart, make_step, tmp_path
+    running, make_step, tmp_path
 ):
     pid = tmp_path / 'slow' / 'pid'
     slow = make_step('slow', SLEEP)
@@ -278,7 +304,7 @@ def test_failure_shows_the_log_and_stops_the_rest(
     )
     after = make_step('after', needs=('bad',))
     with pytest.raises(SystemExit) as error:
-        quickstart.run_steps([slow, bad, after], 2)
+        running.run_steps([slow, bad, after], 2, outcome)
     message = str(error.value)
     assert f'bad failed (exit status 1). The end of {bad.log}:' in message
     assert '    before' in message
@@ -287,19 +313,21 @@ def test_failure_shows_the_log_and_stops_the_rest(
     assert not after.log.exists()
 
 
-def test_killed_and_empty_handed_steps(quickstart, make_step):
+def test_killed_and_empty_handed_steps(running, make_step):
     with pytest.raises(SystemExit, match=r'was killed \(SIGKILL; out of mem'):
-        quickstart.run_steps([make_step('a', 'os.kill(os.getpid(), 9)')], 1)
+        running.run_steps(
+            [make_step('a', 'os.kill(os.getpid(), 9)')], 1, outcome
+        )
     with pytest.raises(SystemExit, match='b ended without its results in '):
-        quickstart.run_steps([make_step('b', result='other')], 1)
+        running.run_steps([make_step('b', result='other')], 1, outcome)
 
 
-def test_interrupt_stops_the_processes(quickstart, make_step, tmp_path):
+def test_interrupt_stops_the_processes(running, make_step, tmp_path):
     pid = tmp_path / 'slow' / 'pid'
     slow = make_step('slow', SLEEP)
     interrupt = f'{wait_for_file(pid)}\nos.kill(os.getppid(), 2)'
     with pytest.raises(KeyboardInterrupt):
-        quickstart.run_steps([slow, make_step('b', interrupt)], 2)
+        running.run_steps([slow, make_step('b', interrupt)], 2, outcome)
     assert not is_running(pid)
     assert not slow.finished()
 
@@ -313,10 +341,8 @@ def write_metrics(step, metrics):
     path.write_text(json.dumps({**metrics, 'data_time': 0.01, 'time': 0.05}))
 
 
-def write_tests(quickstart, steps, seed, mean_aps):
-    for test, mean_ap in zip(
-        quickstart.DETECTORS.values(), mean_aps, strict=True
-    ):
+def write_tests(report, steps, seed, mean_aps):
+    for test, mean_ap in zip(report.DETECTORS.values(), mean_aps, strict=True):
         metrics = {'voc/mAP': mean_ap, 'voc/AP_box': 0.1, 'voc/AP_lamp': 0.2}
         write_metrics(by_name(steps)[f'seed_{seed}/{test}'], metrics)
     write_metrics(
@@ -325,35 +351,33 @@ def write_tests(quickstart, steps, seed, mean_aps):
     )
 
 
-def test_newest_metrics_count(quickstart, tmp_path):
+def test_newest_metrics_count(quickstart, report, tmp_path):
     steps = by_name(quickstart.plan(tmp_path, [0], smoke=False))
     step = steps['seed_0/test_rgb']
     write_metrics(step, {'voc/mAP': 0.1})
     later = step.folder / '20260102_000000' / '20260102_000000.json'
     later.parent.mkdir()
     later.write_text('{"voc/mAP": 0.2}')
-    assert step.metrics() == {'voc/mAP': 0.2}
+    assert report.read_metrics(step) == {'voc/mAP': 0.2}
 
 
-def test_margins_of_the_orders(quickstart):
-    mean_ap = dict(
-        zip(quickstart.DETECTORS, (30, 20, 25, 28, 35), strict=True)
-    )
+def test_margins_of_the_orders(report):
+    mean_ap = dict(zip(report.DETECTORS, (30, 20, 25, 28, 35), strict=True))
     results = {name: {'mAP': value} for name, value in mean_ap.items()}
     # transferred - copied, transferred - random, fused - RGB, the best
-    assert quickstart.margins(results) == [3, 8, 5]
+    assert report.margins(results) == [3, 8, 5]
 
 
-def test_report(quickstart, tmp_path, monkeypatch):
+def test_report(quickstart, report, tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        quickstart, 'draw_pictures', lambda *args: drawn.append(args)
+        report, 'draw_pictures', lambda *args: drawn.append(args)
     )
     steps = quickstart.plan(tmp_path, [0, 1], smoke=False)
-    write_tests(quickstart, steps, 0, (0.30, 0.20, 0.25, 0.28, 0.35))
-    write_tests(quickstart, steps, 1, (0.30, 0.20, 0.29, 0.28, 0.27))
-    quickstart.write_report(tmp_path, steps, [0, 1], '# Head\n')
-    assert drawn == [(tmp_path, [0, 1])]
+    write_tests(report, steps, 0, (0.30, 0.20, 0.25, 0.28, 0.35))
+    write_tests(report, steps, 1, (0.30, 0.20, 0.29, 0.28, 0.27))
+    report.write_report(tmp_path, steps, [0, 1], '# Head\n', 'fusion.py')
+    assert drawn == [(tmp_path, [0, 1], 'fusion.py')]
     text = (tmp_path / 'results.md').read_text()
     rows = [
         [cell.strip() for cell in line.strip('| ').split('|')]
@@ -376,13 +400,13 @@ def test_report(quickstart, tmp_path, monkeypatch):
     assert float(fused[2]['mAP']) == pytest.approx(31)
 
 
-def test_report_of_other_seeds_is_not_current(quickstart, tmp_path):
-    for name in quickstart.FILES:
+def test_report_of_other_seeds_is_not_current(report, tmp_path):
+    for name in report.FILES:
         (tmp_path / name).write_text('# Quickstart, seeds 0 1\n')
-    assert quickstart.is_current(tmp_path, [], '# Quickstart, seeds 0 1\n')
-    assert not quickstart.is_current(tmp_path, [], '# Quickstart, seeds 0\n')
-    (tmp_path / quickstart.PICTURE).unlink()
-    assert not quickstart.is_current(tmp_path, [], '# Quickstart, seeds 0 1\n')
+    assert report.is_current(tmp_path, [], '# Quickstart, seeds 0 1\n')
+    assert not report.is_current(tmp_path, [], '# Quickstart, seeds 0\n')
+    (tmp_path / report.PICTURE).unlink()
+    assert not report.is_current(tmp_path, [], '# Quickstart, seeds 0 1\n')
 
 
 # -- all of it --------------------------------------------------------------

@@ -162,6 +162,25 @@ def test_flags_of_test(test, config, checkpoint):
     assert args.out == 'a.pkl'
 
 
+def test_checkpoint_may_follow_the_options(test, config, checkpoint):
+    args = test.parse_args([config, '--work-dir', 'w', checkpoint])
+    assert (args.checkpoint, args.work_dir) == (checkpoint, 'w')
+
+
+def test_no_checkpoint_only_if_streams_bring_theirs(test, config):
+    for model, fits in (
+        ('dict()', False),
+        ("dict(streams=dict(a=dict(checkpoint='x'), b=dict()))", False),
+        ("dict(streams=dict(a=dict(checkpoint='x')))", True),
+    ):
+        Path(config).write_text(f'model = {model}\n')
+        if fits:
+            assert configure(test, config).load_from is None
+        else:
+            with pytest.raises(SystemExit, match='give a checkpoint'):
+                configure(test, config)
+
+
 def test_show_dir_without_hook(test, config, checkpoint):
     Path(config).write_text('model = dict()\n')
     with pytest.raises(SystemExit, match='no default_hooks'):

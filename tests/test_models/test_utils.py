@@ -1,0 +1,102 @@
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from nets import backbone, fast_rcnn
+from torch import nn
+
+from mmxdistill import config_path
+from mmxdistill.models.utils import build_network, load_weights
+
+
+@pytest.fixture
+def save(tmp_path):
+    def _save(state, **meta):
+        path = str(tmp_path / 'weights.pth')
+        torch.save(dict(state_dict=state, **meta) if meta else state, path)
+        return path
+
+    return _save
+
+
+def same(a, b):
+    return all(
+        torch.equal(x, y) for x, y in zip(a.values(), b.values(), strict=True)
+    )
+
+
+class TestBuild:
+    def test_plain_dict(self):
+        network = build_network(dict(backbone('hha')))
+        assert network.conv1.padding == (7, 7)
+
+    def test_config_file(self, tmp_path):
+        path = tmp_path / 'detector.py'
+        Config(dict(model=fast_rcnn('hha', 'hha'))).dump(path)
+        network = build_network(str(path))
+        assert type(network).__name__ == 'FastRCNN'
+        assert network.backbone.conv1.padding == (7, 7)
+
+    def test_config_of_the_package(self, tmp_path, monkeypatch):
+        root = Path(config_path('_base_/default_runtime.py')).parents[1]
+        path = next(root.glob('fast_rcnn/*_hha_random_*_synthetic.py'))
+        monkeypatch.chdir(tmp_path)  # so it is no path
+        network = build_network(f'fast_rcnn/{path.name}')
+        assert network.backbone.conv1.padding == (7, 7)
+        with pytest.raises(FileNotFoundError, match=f'names: .*{path.name}'):
+            build_network(f'fast_rcn/{path.name}')
+
+
+class TestLoad:
+    def test_weights_and_nothing_else(self, save):
+        source, network = (build_network(backbone()) for _ in range(2))
+        assert not same(source.state_dict(), network.state_dict())
+        path = save(source.state_dict(), meta={})
+        load_weights(network, path, 'teacher')
+        assert same(source.state_dict(), network.state_dict())
+
+    def test_backbone_of_a_detector(self, save):
+        detector = build_network(fast_rcnn())
+        network = build_network(backbone())
+        load_weights(network, save(detector.state_dict()), 'teacher')
+        assert same(detector.backbone.state_dict(), network.state_dict())
+
+    def test_detector(self, save):
+        source, network = (build_network(fast_rcnn()) for _ in range(2))
+        load_weights(network, save(source.state_dict()), "stream 'rgb'")
+        assert same(source.state_dict(), network.state_dict())
+
+    def test_backbone_is_not_enough_for_a_detector(self, save):
+        source = build_network(fast_rcnn()).backbone.state_dict()
+        state = {f'backbone.{key}': value for key, value in source.items()}
+        with pytest.raises(ValueError, match='FastRCNN: 8 missing') as error:
+            load_weights(build_network(fast_rcnn()), save(state), 'teacher')
+        assert 'roi_head.bbox_head.fc_cls.weight' in str(error.value)
+
+    def test_other_shapes(self, save):
+        state = build_network(fast_rcnn(num_classes=5)).state_dict()
+        network = build_network(fast_rcnn())
+        before = {k: v.clone() for k, v in network.state_dict().items()}
+        with pytest.raises(ValueError, match="fit the stream 'a'") as error:
+            load_weights(network, save(state), "stream 'a'")
+        message = str(error.value)
+        assert '0 missing' in message
+        assert 'fc_cls.weight: (6, 16) in the file, (4, 16)' in message
+        # Nothing is loaded when something does not fit.
+        assert same(before, network.state_dict())
+
+    def test_counters_of_batch_norm_may_lack(self, save):
+        source, network = nn.BatchNorm2d(2), nn.BatchNorm2d(2)
+        source.running_mean.fill_(3)
+        state = source.state_dict()
+        del state['num_batches_tracked']  # as files of old PyTorch
+        load_weights(network, save(state), 'teacher')
+        assert network.running_mean.tolist() == [3, 3]
+        del state['running_var']
+        with pytest.raises(ValueError, match='running_var'):
+            load_weights(network, save(state), 'teacher')
+
+    def test_no_file(self):
+        with pytest.raises(FileNotFoundError, match=r"'no\.pth' of the tea"):
+            load_weights(nn.Linear(1, 1), 'no.pth', 'teacher')
