@@ -100,7 +100,7 @@ class SupervisionTransfer(BaseDetector):
     @property
     def points(self) -> list[TransferPoint]:
         """The transfer points, typed."""
-        return list(self.transfer_points)  # type: ignore[arg-type]
+        return list(self.transfer_points)
 
     def _channels(self, modalities: dict[str, str]) -> dict[str, slice]:
         slices = getattr(self.data_preprocessor, 'slices', None)
