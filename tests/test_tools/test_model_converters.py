@@ -235,7 +235,7 @@ def test_real_squeezenet(
     source, checkpoint = weights / folder / file, tmp_path / 'net.pth'
     run(tools.to_mm, source, checkpoint)
     net = MODELS.build(
-        dict(type='SqueezeNet', version=version, out_features=['pool10'])
+        dict(type='mmxdistill.SqueezeNet', version=version, out_features=['pool10'])
     ).eval()
     load_checkpoint(
         net,
