@@ -16,12 +16,20 @@ from mmxdistill.registry import MODELS
 # A small configuration, its deepest feature, and its number of stages.
 CONFIGS = {
     'CaffeNet': (
-        dict(type='CaffeNet', channels=(4, 8, 6, 6, 4)),
+        dict(type='mmxdistill.CaffeNet', channels=(4, 8, 6, 6, 4)),
         'pool5',
         5,
     ),
-    'VGG16': (dict(type='VGG16', channels=(2, 3, 4, 5, 6)), 'pool5', 5),
-    'SqueezeNet': (dict(type='SqueezeNet', num_classes=7), 'pool10', 10),
+    'VGG16': (
+        dict(type='mmxdistill.VGG16', channels=(2, 3, 4, 5, 6)),
+        'pool5',
+        5,
+    ),
+    'SqueezeNet': (
+        dict(type='mmxdistill.SqueezeNet', num_classes=7),
+        'pool10',
+        10,
+    ),
 }
 
 
@@ -186,12 +194,12 @@ def test_golden_blobs(data_root: Path) -> None:
 @pytest.mark.parametrize(
     ('net_name', 'cfg'),
     [
-        ('alexnet_rgb', dict(type='CaffeNet', channels=[2] * 5)),
+        ('alexnet_rgb', dict(type='mmxdistill.CaffeNet', channels=[2] * 5)),
         (
             'alexnet_hha',
-            dict(type='CaffeNet', channels=[2] * 5, geometry='hha'),
+            dict(type='mmxdistill.CaffeNet', channels=[2] * 5, geometry='hha'),
         ),
-        ('vgg16', dict(type='VGG16', channels=[1] * 5)),
+        ('vgg16', dict(type='mmxdistill.VGG16', channels=[1] * 5)),
     ],
 )
 def test_golden_sizes(data_root: Path, net_name: str, cfg: dict) -> None:

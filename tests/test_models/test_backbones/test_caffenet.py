@@ -6,7 +6,7 @@ from mmxdistill.registry import MODELS
 
 
 def test_parameters_and_default_widths() -> None:
-    net = MODELS.build(dict(type='CaffeNet'))
+    net = MODELS.build(dict(type='mmxdistill.CaffeNet'))
     shapes = {key: tuple(p.shape) for key, p in net.state_dict().items()}
     assert shapes == {
         'conv1.weight': (96, 3, 11, 11),
@@ -25,7 +25,7 @@ def test_parameters_and_default_widths() -> None:
 
 def test_default_init_is_the_released_hha_filler() -> None:
     torch.manual_seed(0)
-    net = MODELS.build(dict(type='CaffeNet', geometry='hha'))
+    net = MODELS.build(dict(type='mmxdistill.CaffeNet', geometry='hha'))
     net.init_weights()
     for i, bias in enumerate((0, 1, 0, 1, 1), start=1):
         conv = getattr(net, f'conv{i}')
@@ -44,7 +44,7 @@ def test_geometry(
     """Sizes of a 688 x 907 image: a 425 x 560 NYUD2 image, enlarged."""
     net = MODELS.build(
         dict(
-            type='CaffeNet',
+            type='mmxdistill.CaffeNet',
             channels=[2] * 5,
             geometry=geometry,
             in_channels=1,
@@ -57,7 +57,7 @@ def test_geometry(
 
 def test_lrn_survives_half_precision() -> None:
     """Squares of such activations overflow float16."""
-    net = MODELS.build(dict(type='CaffeNet', channels=[8] * 5))
+    net = MODELS.build(dict(type='mmxdistill.CaffeNet', channels=[8] * 5))
     x = torch.linspace(0, 1500, 2 * 8 * 9).view(2, 8, 3, 3)
     expected = F.local_response_norm(x, 5, alpha=1e-4, beta=0.75, k=1.0)
     y = net.norm1(x.half())
@@ -75,4 +75,4 @@ def test_lrn_survives_half_precision() -> None:
 )
 def test_bad_arguments(kwargs: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        MODELS.build(dict(type='CaffeNet', **kwargs))
+        MODELS.build(dict(type='mmxdistill.CaffeNet', **kwargs))
