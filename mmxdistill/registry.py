@@ -11,6 +11,9 @@ from mmdet.registry import DATASETS as MMDET_DATASETS
 from mmdet.registry import HOOKS as MMDET_HOOKS
 from mmdet.registry import METRICS as MMDET_METRICS
 from mmdet.registry import MODELS as MMDET_MODELS
+from mmdet.registry import OPTIM_WRAPPERS as MMDET_OPTIM_WRAPPERS
+from mmdet.registry import OPTIMIZERS as MMDET_OPTIMIZERS
+from mmdet.registry import TASK_UTILS as MMDET_TASK_UTILS
 from mmdet.registry import TRANSFORMS as MMDET_TRANSFORMS
 from mmengine.registry import Registry
 
@@ -20,6 +23,9 @@ __all__ = [
     'HOOKS',
     'METRICS',
     'MODELS',
+    'OPTIMIZERS',
+    'OPTIM_WRAPPERS',
+    'TASK_UTILS',
     'TRANSFORMS',
 ]
 
@@ -49,9 +55,27 @@ MODELS = Registry(
     scope=_SCOPE,
     locations=['mmxdistill.models'],
 )
+TASK_UTILS = Registry(
+    'task util',
+    parent=MMDET_TASK_UTILS,
+    scope=_SCOPE,
+    locations=['mmxdistill.models'],
+)
 HOOKS = Registry(
     'hook',
     parent=MMDET_HOOKS,
+    scope=_SCOPE,
+    locations=['mmxdistill.engine'],
+)
+OPTIMIZERS = Registry(
+    'optimizer',
+    parent=MMDET_OPTIMIZERS,
+    scope=_SCOPE,
+    locations=['mmxdistill.engine'],
+)
+OPTIM_WRAPPERS = Registry(
+    'optim_wrapper',
+    parent=MMDET_OPTIM_WRAPPERS,
     scope=_SCOPE,
     locations=['mmxdistill.engine'],
 )

@@ -1,5 +1,5 @@
-"""Hooks."""
+"""Hooks and optimizers."""
 
-from mmxdistill.engine import hooks
+from mmxdistill.engine import hooks, optimizers
 
-__all__ = ['hooks']
+__all__ = ['hooks', 'optimizers']
