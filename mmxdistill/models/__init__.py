@@ -6,21 +6,63 @@ from mmxdistill.models.detectors import (
     LateFusionDetector,
     SupervisionTransfer,
 )
-from mmxdistill.models.layers import CaffeRoIPool, FeatureScale
-from mmxdistill.models.losses import FeatureL2Loss
+from mmxdistill.models.layers import (
+    BoxUpsample,
+    CaffeLRN,
+    CaffeMaxPool,
+    CaffePower,
+    CaffeRoIPool,
+    ChannelScale,
+    ClassifierGrid,
+    ClassifierGridLoss,
+    FeatureScale,
+    PickSlice,
+)
+from mmxdistill.models.losses import (
+    CaffeCrossEntropyLoss,
+    CaffeSmoothL1Loss,
+    FeatureL2Loss,
+)
 from mmxdistill.models.necks import AdaptationNeck
-from mmxdistill.models.roi_heads import FastRCNNBBoxHead, SingleRoIExtractor
+from mmxdistill.models.roi_heads import (
+    FastRCNNBBoxHead,
+    FastRCNNRoIHead,
+    HypercolumnMaskHead,
+    SingleRoIExtractor,
+)
+from mmxdistill.models.task_modules import (
+    CaffeBBoxCoder,
+    CaffeBboxOverlaps2D,
+    CaffeMaxIoUAssigner,
+    CaffeRoISampler,
+)
 
 __all__ = [
     'VGG16',
     'AdaptationNeck',
+    'BoxUpsample',
+    'CaffeBBoxCoder',
+    'CaffeBboxOverlaps2D',
+    'CaffeCrossEntropyLoss',
+    'CaffeLRN',
+    'CaffeMaxIoUAssigner',
+    'CaffeMaxPool',
     'CaffeNet',
+    'CaffePower',
     'CaffeRoIPool',
+    'CaffeRoISampler',
+    'CaffeSmoothL1Loss',
+    'ChannelScale',
+    'ClassifierGrid',
+    'ClassifierGridLoss',
     'FastRCNNBBoxHead',
+    'FastRCNNRoIHead',
     'FeatureL2Loss',
     'FeatureScale',
+    'HypercolumnMaskHead',
     'LateFusionDetector',
     'MultiModalDataPreprocessor',
+    'PickSlice',
     'SingleRoIExtractor',
     'SqueezeNet',
     'SupervisionTransfer',

@@ -107,16 +107,23 @@ def load_checkpoint(
             f'{path} is no checkpoint that PyTorch can load with '
             'weights_only=True'
         ) from error
-    others = [k for k, v in tensors.items() if not torch.is_tensor(v)]
+    others = [
+        str(key)
+        for key, value in tensors.items()
+        if not (isinstance(key, str) and torch.is_tensor(value))
+    ]
     if others:
-        raise ValueError(f'{path}: no tensors: {", ".join(map(str, others))}')
-    return tensors, checkpoint.get('meta', {}).get('caffe', {})
+        raise ValueError(f'{path}: no named tensors: {", ".join(others)}')
+    return tensors, (checkpoint.get('meta') or {}).get('caffe', {})
 
 
 def _to_arrays(
     tensors: Mapping[str, torch.Tensor], scope: str
 ) -> dict[str, np.ndarray]:
-    return {scope + key: t.float().numpy() for key, t in tensors.items()}
+    return {
+        scope + key: tensor.detach().float().numpy()
+        for key, tensor in tensors.items()
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mmxdistill.models.backbones.caffe_backbone import CaffeBackbone, Feature
+from mmxdistill.models.layers import CaffeLRN, CaffeMaxPool
 from mmxdistill.registry import MODELS
 
 __all__ = ['CaffeNet']
@@ -26,22 +26,6 @@ _HHA_FILLERS = {
         for name in ('conv2', 'conv4', 'conv5')
     ],
 }
-
-
-class _LRN(nn.LocalResponseNorm):
-    """Caffe's LRN across channels, in float32 also under autocast.
-
-    Activations of several hundred are normal with 0..255 inputs; their
-    squares overflow float16.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(size=5, alpha=1e-4, beta=0.75, k=1.0)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise ``x`` of shape (N, C, H, W)."""
-        with torch.autocast(x.device.type, enabled=False):
-            return super().forward(x.float()).to(x.dtype)
 
 
 @MODELS.register_module()
@@ -97,9 +81,6 @@ class CaffeNet(CaffeBackbone):
         c1, c2, c3, c4, c5 = channels
         conv_pad, pool_pad = _PADDING[geometry]
 
-        def pool(padding: int) -> nn.MaxPool2d:
-            return nn.MaxPool2d(3, 2, padding, ceil_mode=True)
-
         super().__init__(
             [
                 Feature(
@@ -108,15 +89,15 @@ class CaffeNet(CaffeBackbone):
                     c1,
                     1,
                 ),
-                Feature('pool1', pool(pool_pad), c1, 1),
-                Feature('norm1', _LRN(), c1, 1),
+                Feature('pool1', CaffeMaxPool(3, 2, pool_pad), c1, 1),
+                Feature('norm1', CaffeLRN(), c1, 1),
                 Feature('conv2', nn.Conv2d(c1, c2, 5, 1, 2, groups=2), c2, 2),
-                Feature('pool2', pool(pool_pad), c2, 2),
-                Feature('norm2', _LRN(), c2, 2),
+                Feature('pool2', CaffeMaxPool(3, 2, pool_pad), c2, 2),
+                Feature('norm2', CaffeLRN(), c2, 2),
                 Feature('conv3', nn.Conv2d(c2, c3, 3, 1, 1), c3, 3),
                 Feature('conv4', nn.Conv2d(c3, c4, 3, 1, 1, groups=2), c4, 4),
                 Feature('conv5', nn.Conv2d(c4, c5, 3, 1, 1, groups=2), c5, 5),
-                Feature('pool5', pool(0), c5, 5),
+                Feature('pool5', CaffeMaxPool(3, 2), c5, 5),
             ],
             out_features,
             frozen_stages,

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmxdistill.models.backbones.caffe_backbone import CaffeBackbone, Feature
+from mmxdistill.models.layers import CaffeMaxPool
 from mmxdistill.registry import MODELS
 
 __all__ = ['SqueezeNet']
@@ -89,20 +90,19 @@ class SqueezeNet(CaffeBackbone):
             )
         width, kernel, pooled, conv10_pad = _VERSIONS[version]
 
-        def pool() -> nn.MaxPool2d:
-            return nn.MaxPool2d(3, 2, ceil_mode=True)
-
         conv1 = nn.Conv2d(in_channels, width, kernel, 2)
         features = [
             Feature('conv1', conv1, width, 1),
-            Feature('pool1', pool(), width, 1),
+            Feature('pool1', CaffeMaxPool(3, 2), width, 1),
         ]
         for i, (squeeze, expand) in _FIRES.items():
             fire = _Fire(width, squeeze, expand)
             width = 2 * expand
             features.append(Feature(f'fire{i}', fire, width, i))
             if i in pooled:
-                features.append(Feature(f'pool{i}', pool(), width, i))
+                features.append(
+                    Feature(f'pool{i}', CaffeMaxPool(3, 2), width, i)
+                )
         asked = 'conv10' in out_features or 'pool10' in out_features
         if num_classes is None and asked:
             num_classes = _IMAGENET_CLASSES

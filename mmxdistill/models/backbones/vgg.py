@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 
 from mmxdistill.models.backbones.caffe_backbone import CaffeBackbone, Feature
+from mmxdistill.models.layers import CaffeMaxPool
 from mmxdistill.registry import MODELS
 
 __all__ = ['VGG16']
@@ -61,7 +62,7 @@ class VGG16(CaffeBackbone):
                     Feature(f'conv{stage}_{i}', conv, width, stage)
                 )
                 in_channels = width
-            pool = nn.MaxPool2d(2, 2, ceil_mode=True)
+            pool = CaffeMaxPool(2, 2)
             features.append(Feature(f'pool{stage}', pool, width, stage))
         if init_cfg is None:
             init_cfg = {'type': 'Kaiming', 'layer': 'Conv2d'}

@@ -1,12 +1,14 @@
-"""Scaling layer of the transfer."""
+"""Scaling layers: measured (of the transfer), learned, and fixed."""
 
 from __future__ import annotations
 
 import torch
 from mmengine.model import BaseModule
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ['FeatureScale']
+from mmxdistill.registry import MODELS
+
+__all__ = ['CaffePower', 'ChannelScale', 'FeatureScale']
 
 
 class FeatureScale(BaseModule):
@@ -68,3 +70,84 @@ class FeatureScale(BaseModule):
     def extra_repr(self) -> str:
         """Settings shown by ``print``."""
         return f'factor={float(self.factor):g}'
+
+
+@MODELS.register_module()
+class ChannelScale(BaseModule):
+    """Learned multiplier, and bias, of each channel: Caffe's Scale layer.
+
+    (The layer of BVLC/caffe, 2016; the authors' Caffe has no learned one.)
+    Cheaper than the 1x1 convolution of :class:`AdaptationNeck` where the
+    student's channels already mean the same as the teacher's. Starts as the
+    identity, Caffe's default fillers.
+
+    Args:
+        channels (int, optional): Number of channels (Caffe: ``axis: 1``).
+            None: one multiplier and bias for all (``axis: 0, num_axes: 0``).
+        bias (bool): Whether to add a bias (``bias_term``). Defaults to False.
+
+    Raises:
+        ValueError: ``channels`` is not positive.
+    """
+
+    def __init__(
+        self, channels: int | None = None, bias: bool = False
+    ) -> None:
+        super().__init__()
+        if channels is not None and channels < 1:
+            raise ValueError(
+                f'ChannelScale: channels={channels}, expected a positive '
+                'number, or None for one multiplier for all channels'
+            )
+        shape = () if channels is None else (channels,)
+        self.weight = nn.Parameter(torch.ones(shape))
+        self.bias = nn.Parameter(torch.zeros(shape)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scale a feature.
+
+        Args:
+            x (Tensor): (N, C, ...).
+
+        Returns:
+            Tensor: ``weight * x + bias``, (N, C, ...).
+        """
+        shape = (-1,) + (1,) * (x.dim() - 2) if self.weight.dim() else ()
+        y = x * self.weight.view(shape)
+        return y if self.bias is None else y + self.bias.view(shape)
+
+
+@MODELS.register_module()
+class CaffePower(nn.Module):
+    """Fixed power of a scaled and shifted feature: Caffe's Power layer.
+
+    With ``power=1, shift=0`` the only scaling layer of the authors' Caffe.
+
+    Args:
+        power (float): Exponent. Defaults to 1.
+        scale (float): Multiplier. Defaults to 1.
+        shift (float): Added after the multiplication. Defaults to 0.
+    """
+
+    def __init__(
+        self, power: float = 1.0, scale: float = 1.0, shift: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.power = power
+        self.scale = scale
+        self.shift = shift
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute ``(shift + scale * x) ** power``.
+
+        Args:
+            x (Tensor): Feature of any shape.
+
+        Returns:
+            Tensor: Of the shape of ``x``.
+        """
+        return (self.shift + self.scale * x) ** self.power
+
+    def extra_repr(self) -> str:
+        """Settings shown by ``print``."""
+        return f'power={self.power}, scale={self.scale}, shift={self.shift}'

@@ -1,5 +1,7 @@
 """Losses."""
 
 from mmxdistill.models.losses.feature_l2 import FeatureL2Loss
+from mmxdistill.models.losses.smooth_l1 import CaffeSmoothL1Loss
+from mmxdistill.models.losses.softmax import CaffeCrossEntropyLoss
 
-__all__ = ['FeatureL2Loss']
+__all__ = ['CaffeCrossEntropyLoss', 'CaffeSmoothL1Loss', 'FeatureL2Loss']

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from golden import assert_close, backbone_config
 from torch import Tensor, nn
 
 from mmxdistill.caffe import collect_blobs, read_caffemodel
@@ -139,22 +140,12 @@ def golden_backbones(
     if not weights:  # two-stream nets have them in the .caffemodel only
         layers = read_caffemodel(file.with_suffix('.caffemodel')).layers
         weights = collect_blobs(layers)
+    shapes = {name: arrays[0].shape for name, arrays in weights.items()}
     for prefix in ('', 'da_'):
-        if f'{prefix}conv1' in weights:
-            first, kind = f'{prefix}conv1', 'CaffeNet'
-            widest = [f'{prefix}conv{i}' for i in range(1, 6)]
-        elif f'{prefix}conv1_1' in weights:
-            first, kind = f'{prefix}conv1_1', 'VGG16'
-            widest = [f'{prefix}conv{i}_1' for i in range(1, 6)]
-        else:
+        first = {f'{prefix}conv1', f'{prefix}conv1_1'} & weights.keys()
+        if not first:
             continue
-        data, pad = re.search(
-            rf'name: "{first}".*?bottom: "(\w+)".*?pad: (\d+)', prototxt, re.S
-        ).groups()
-        cfg = dict(type=kind, channels=[len(weights[n][0]) for n in widest])
-        if kind == 'CaffeNet':
-            cfg['geometry'] = {'5': 'rgb', '7': 'hha'}[pad]
-        net = MODELS.build(cfg)
+        net = MODELS.build(backbone_config(prototxt, shapes, prefix))
         state_dict = {}
         for name, module in net.named_modules():
             if isinstance(module, nn.Conv2d):
@@ -168,11 +159,15 @@ def golden_backbones(
             if f'blob/{prefix}{name}' in arrays
             and f'name: "{prefix}{name}"' in prototxt
         }
-        yield net, torch.tensor(arrays[f'input/{data}']), blobs
+        data = re.search(
+            rf'name: "{first.pop()}".*?bottom: "(\w+)"', prototxt, re.DOTALL
+        )
+        yield net, torch.tensor(arrays[f'input/{data[1]}']), blobs
 
 
 @pytest.mark.golden
 def test_golden_blobs(data_root: Path) -> None:
+    """Of all nets, from the arrays; whole nets: test_golden_nets.py."""
     kinds = set()
     for file in sorted((data_root / 'caffe_golden').glob('net_*.npz')):
         if not file.with_suffix('.prototxt').is_file():
@@ -184,9 +179,7 @@ def test_golden_blobs(data_root: Path) -> None:
             with torch.no_grad():
                 outs = net(images)
             for out, (name, blob) in zip(outs, blobs.items(), strict=True):
-                assert out.shape == blob.shape, (file.name, name)
-                error = np.abs(out.numpy() - blob).max() / np.abs(blob).max()
-                assert error < 1e-5, (file.name, name)
+                assert_close(out, blob, (file.name, name))
     assert kinds == {'CaffeNet', 'VGG16'}
 
 

@@ -1,7 +1,8 @@
 import pytest
 import torch
-from torch.nn import functional as F
+from mmengine.config import Config
 
+from mmxdistill import config_path
 from mmxdistill.registry import MODELS
 
 
@@ -55,14 +56,38 @@ def test_geometry(
     assert [tuple(out.shape[2:]) for out in outs] == [conv5, pool5]
 
 
-def test_lrn_survives_half_precision() -> None:
-    """Squares of such activations overflow float16."""
-    net = MODELS.build(dict(type='mmxdistill.CaffeNet', channels=[8] * 5))
-    x = torch.linspace(0, 1500, 2 * 8 * 9).view(2, 8, 3, 3)
-    expected = F.local_response_norm(x, 5, alpha=1e-4, beta=0.75, k=1.0)
-    y = net.norm1(x.half())
-    assert y.dtype == torch.float16
-    torch.testing.assert_close(y.float(), expected, rtol=2e-3, atol=1e-2)
+def test_released_fillers_of_a_whole_detector() -> None:
+    """The weights that no file brings, as the detector's config has them."""
+    torch.manual_seed(0)
+    cfg = Config.fromfile(config_path('_base_/models/fast_rcnn_caffenet.py'))
+    del cfg.model.data_preprocessor
+    cfg.model.backbone.geometry = 'hha'
+    cfg.model.roi_head.bbox_head.fc_channels = 512
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    head = model.roi_head.bbox_head
+    fillers = {
+        model.backbone.conv1: (0.01, 0),
+        model.backbone.conv2: (0.01, 1),
+        model.backbone.conv3: (0.01, 0),
+        model.backbone.conv4: (0.01, 1),
+        model.backbone.conv5: (0.01, 1),
+        head.fc6: (0.005, 1),
+        head.fc7: (0.005, 1),
+        head.fc_cls: (0.01, 0),
+        head.fc_reg: (0.001, 0),
+    }
+    for layer, (std, bias) in fillers.items():
+        assert (layer.bias == bias).all(), layer
+        values = layer.weight.detach().flatten()
+        assert values.std().item() == pytest.approx(std, rel=0.03), layer
+        assert abs(values.mean()) < 0.05 * std, layer
+        # A gaussian: 68.3 % within one deviation (uniform: 57.7 %).
+        inside = (values.abs() < std).float().mean().item()
+        assert inside == pytest.approx(0.683, abs=0.02), layer
+    learned = [p for layer in fillers for p in layer.parameters()]
+    assert len(learned) == len(list(model.parameters()))
+    assert all(parameter.requires_grad for parameter in learned)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 import pytest
 import torch
+from golden import assert_close, leaf
 
 from mmxdistill.models.layers import FeatureScale
+from mmxdistill.registry import MODELS
 
 
 def test_constant():
@@ -30,3 +32,65 @@ def test_measured(target, factor):
 def test_bad_factor():
     with pytest.raises(ValueError, match='positive'):
         FeatureScale(-1.0)
+
+
+def layer(type, **kwargs):
+    return MODELS.build(dict(type=f'mmxdistill.{type}', **kwargs))
+
+
+@pytest.mark.golden
+def test_golden_power(caffe_golden):
+    """Fixed scaling; a factor alone is what FeatureScale multiplies by."""
+    meta, groups = caffe_golden('layer_elementwise')
+    cases = [case for case in meta if 'power' in meta[case]]
+    assert cases
+    for case in cases:
+        arrays, settings = groups[case], meta[case]
+        layers = [layer('CaffePower', **settings)]
+        if settings['power'] == 1 and settings['shift'] == 0:
+            layers.append(FeatureScale(settings['scale']))
+        for module in layers:
+            bottom = leaf(arrays['bottom'])
+            top = module(bottom)
+            top.backward(torch.tensor(arrays['top_diff']))
+            assert_close(top, arrays['top'], case)
+            assert_close(bottom.grad, arrays['bottom_diff'], case)
+
+
+@pytest.mark.golden
+def test_golden_learned_scale(caffe_golden):
+    meta, groups = caffe_golden('layer_scale_bvlc')
+    assert meta
+    for case in meta:
+        arrays = groups[case]
+        scale = layer(
+            'ChannelScale',
+            channels=arrays['scale'].size if arrays['scale'].ndim else None,
+            bias='bias' in arrays,
+        )
+        state = {'weight': torch.tensor(arrays['scale'])}
+        if 'bias' in arrays:
+            state['bias'] = torch.tensor(arrays['bias'])
+        scale.load_state_dict(state)
+        bottom = leaf(arrays['bottom'])
+        top = scale(bottom)
+        top.backward(torch.tensor(arrays['top_diff']))
+        assert_close(top, arrays['top'], case)
+        assert_close(bottom.grad, arrays['bottom_diff'], case)
+        assert_close(scale.weight.grad, arrays['scale_diff'], case)
+        if 'bias' in arrays:
+            assert_close(scale.bias.grad, arrays['bias_diff'], case)
+
+
+@pytest.mark.parametrize('shape', [(2, 3), (2, 3, 4, 5)])
+def test_learned_scale_starts_as_the_identity(shape):
+    x = torch.randn(shape)
+    for kwargs in (dict(), dict(channels=3), dict(channels=3, bias=True)):
+        scale = layer('ChannelScale', **kwargs)
+        assert torch.equal(scale(x), x)
+        assert len(list(scale.parameters())) == 1 + ('bias' in kwargs)
+
+
+def test_bad_number_of_channels():
+    with pytest.raises(ValueError, match='channels=0, expected a positive'):
+        layer('ChannelScale', channels=0)

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from golden import TOLERANCE, assert_close, leaf
 
 from mmxdistill.registry import MODELS
 
@@ -25,6 +26,24 @@ def test_batch_is_caffes_euclidean_loss(pair):
     )
     loss.backward()
     torch.testing.assert_close(student.grad, 3 * (student - teacher) / 2)
+
+
+@pytest.mark.golden
+def test_golden_euclidean_loss(caffe_golden):
+    meta, groups = caffe_golden('layer_euclidean_loss')
+    assert meta
+    for case, settings in meta.items():
+        arrays = groups[case]
+        student, teacher = leaf(arrays['bottom']), leaf(arrays['target'])
+        loss = build(
+            normalization='batch', loss_weight=settings['loss_weight']
+        )(student, teacher)
+        loss.backward()
+        assert loss.item() == pytest.approx(
+            settings['loss_weight'] * arrays['loss'].item(), rel=TOLERANCE
+        ), case
+        assert_close(student.grad, arrays['bottom_diff'], case)
+        assert_close(teacher.grad, arrays['target_diff'], case)
 
 
 def test_element_is_half_the_mean_squared_error(pair):
