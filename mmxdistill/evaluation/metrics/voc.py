@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from mmdet.evaluation import eval_map
 from mmdet.evaluation.metrics import VOCMetric
 from mmengine.logging import MMLogger
+from pycocotools.mask import iou
 
+from mmxdistill.evaluation.average_precision import match_first_free
 from mmxdistill.registry import METRICS
 
 __all__ = ['ClasswiseVOCMetric']
@@ -18,23 +22,84 @@ __all__ = ['ClasswiseVOCMetric']
 class ClasswiseVOCMetric(VOCMetric):
     """Average precision at one IoU: the area under the precision envelope.
 
-    The numbers of :class:`mmdet.evaluation.VOCMetric` with
-    ``eval_mode='area'`` (IoU with +1, as the authors'), together with the AP
-    of every class.
+    As the released evaluation: a detection belongs to the ground truth with
+    the largest IoU (with +1, in double precision) and is a false positive if
+    that one is taken. Ignored ground truth is mmdet's: a detection that
+    belongs to it does not count. Classes without ground truth are left out of
+    the mean.
+
+    With ``max_per_image``, detections are cut at one score per class first,
+    as in *Fast R-CNN*, ``fast_rcnn/test.py``: Caffe keeps, in a heap per
+    class, the ``max_per_image * images`` best of all scores that entered NMS,
+    and finally only detections *above* the smallest of them. (With fewer
+    scores than that, all remain.) The smallest of the n best depends on the
+    set of scores alone, not on their order, and Caffe's early rejection only
+    drops scores that are not among them: so it is computed here at the end,
+    from the images of all processes.
 
     Metrics: ``voc/mAP``, ``voc/AP_<class>``.
 
     Args:
         iou_thr (float): IoU at which a detection is correct. Defaults to 0.5.
+        max_per_image (int, optional): Average number of scores per image and
+            class that pass the adaptive threshold; 40 in the released code.
+            Needs the ``candidate_scores`` of :func:`select_detections`.
+            Defaults to None: all detections count.
         **kwargs: Of :class:`mmdet.evaluation.VOCMetric`.
+
+    Raises:
+        ValueError: ``max_per_image`` is not positive.
     """
 
     default_prefix = 'voc'
 
-    def __init__(self, iou_thr: float = 0.5, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        iou_thr: float = 0.5,
+        max_per_image: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             iou_thrs=iou_thr, metric='mAP', eval_mode='area', **kwargs
         )
+        if max_per_image is not None and max_per_image < 1:
+            raise ValueError(
+                f'ClasswiseVOCMetric: max_per_image is {max_per_image}; give '
+                'a positive number (40 in Fast R-CNN), or None to evaluate '
+                'all detections'
+            )
+        self.max_per_image = max_per_image
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Keep ground truth and detections of a batch.
+
+        Args:
+            data_batch (dict): Not used.
+            data_samples (Sequence[dict]): Samples with ground truth and
+                ``pred_instances``.
+
+        Raises:
+            KeyError: The detections do not tell the scores before NMS.
+        """
+        super().process(data_batch, data_samples)
+        if self.max_per_image is None:
+            return
+        results = self.results[-len(data_samples) :]
+        for sample, (annotation, _) in zip(data_samples, results, strict=True):
+            found = sample['pred_instances']
+            if 'candidate_scores' in found:
+                scores = found['candidate_scores'].numpy()
+            elif not len(found['scores']):  # an image without proposals
+                scores = np.zeros((0, len(self.dataset_meta['classes'])))
+            else:
+                raise KeyError(
+                    'ClasswiseVOCMetric(max_per_image='
+                    f"{self.max_per_image}) needs 'candidate_scores' of the "
+                    'detections, which mmxdistill.FastRCNNBBoxHead gives with '
+                    'test_cfg.rcnn=dict(max_per_class=100, ...); with other '
+                    'heads or settings, write max_per_image=None'
+                )
+            annotation['candidate_scores'] = scores
 
     def compute_metrics(self, results: list) -> OrderedDict[str, float]:
         """Compute AP per class and its mean.
@@ -47,16 +112,82 @@ class ClasswiseVOCMetric(VOCMetric):
         """
         annotations, detections = zip(*results, strict=True)
         classes = self.dataset_meta['classes']
+        if self.max_per_image is not None:
+            thresholds = self._thresholds(annotations)
+            detections = tuple(
+                [
+                    boxes[boxes[:, -1] > threshold]
+                    for boxes, threshold in zip(found, thresholds, strict=True)
+                ]
+                for found in detections
+            )
         mean_ap, per_class = eval_map(
             list(detections),
             list(annotations),
             iou_thr=self.iou_thrs[0],
             dataset=classes,
             logger=MMLogger.get_current_instance(),
+            tpfp_fn=_match,
             eval_mode=self.eval_mode,
-            use_legacy_coordinate=True,
         )
         metrics = OrderedDict(mAP=float(mean_ap))
         for name, found in zip(classes, per_class, strict=True):
             metrics[f'AP_{name}'] = float(found['ap'])
         return metrics
+
+    def _thresholds(self, annotations: Sequence[dict]) -> np.ndarray:
+        """Score per class (classes,) that a detection has to exceed."""
+        scores = np.concatenate([a['candidate_scores'] for a in annotations])
+        kept = (self.max_per_image or 0) * len(annotations)
+        if len(scores) <= kept:
+            return np.full(scores.shape[1], -np.inf)
+        return np.partition(scores, -kept, axis=0)[-kept]
+
+
+def _match(
+    detections: np.ndarray,
+    boxes: np.ndarray,
+    ignored: np.ndarray,
+    iou_thr: float,
+    *args: Any,
+    **kwargs: Any,
+) -> tuple[np.ndarray, ...]:
+    """Find the true positives of one class in an image.
+
+    The ``tpfp_fn`` of ``eval_map``: ``mmdet.evaluation.tpfp_default``, but
+    with IoU in double precision, for which an IoU of exactly the threshold is
+    the threshold.
+
+    Args:
+        detections (np.ndarray): Boxes and score (D, 5).
+        boxes (np.ndarray): Ground truth (G, 4).
+        ignored (np.ndarray): Ignored ground truth (K, 4).
+        iou_thr (float): IoU of a true positive.
+        *args: Area ranges and coordinate system; not used.
+        **kwargs: Groups of boxes; not used.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: Whether each is a true positive, and
+        whether it is a false positive, float32 (1, D).
+    """
+    truth = np.concatenate([boxes, ignored])
+    # The detections that count: all but those that belong to ignored boxes.
+    counted = np.ones(len(detections), dtype=bool)
+    overlaps = np.zeros((len(detections), len(truth)))
+    if overlaps.size:
+        overlaps = iou(
+            _with_sizes(detections), _with_sizes(truth), [0] * len(truth)
+        )
+        counted = overlaps.argmax(axis=1) < len(boxes)
+        counted |= overlaps.max(axis=1) < iou_thr
+    correct = match_first_free(overlaps, detections[:, -1], iou_thr)
+    return tuple(
+        (which & counted)[None].astype(np.float32)
+        for which in (correct, ~correct)
+    )
+
+
+def _with_sizes(boxes: np.ndarray) -> np.ndarray:
+    """Corners (n, 4), inclusive, as x, y, width, height in double."""
+    boxes = boxes[:, :4].astype(np.float64)
+    return np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2] + 1])

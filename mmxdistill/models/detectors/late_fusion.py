@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
+import torch
 from mmdet.models.detectors import BaseDetector
 from mmdet.models.roi_heads import StandardRoIHead
 from mmdet.structures import SampleList
@@ -13,6 +15,8 @@ from mmdet.structures.bbox import bbox2roi
 from mmdet.utils import InstanceList
 from torch import Tensor, nn
 
+from mmxdistill.models.roi_heads.detections import check_test_cfg
+from mmxdistill.models.roi_heads.duplicates import score_once
 from mmxdistill.models.utils import build_network, load_weights
 from mmxdistill.registry import MODELS
 
@@ -25,7 +29,8 @@ class LateFusionDetector(BaseDetector):
 
     The class scores before softmax and the box-regression outputs of all
     streams are averaged; one decoding and one NMS follow (the paper, sec. 4.2,
-    and the Eltwise layers of the released two-stream test nets).
+    and the Eltwise layers of the released two-stream test nets). With streams
+    of :class:`FastRCNNRoIHead`, duplicate proposals are scored once.
 
     Args:
         streams (dict[str, dict]): Name -> ``dict(model=..., modality=...,
@@ -42,7 +47,9 @@ class LateFusionDetector(BaseDetector):
 
     Raises:
         ValueError: The streams cannot be averaged: other classes, other box
-            coding, no standard RoI head, unknown modality.
+            coding or statistics, other duplicates, no standard RoI head,
+            unknown modality. Or ``test_cfg`` mixes Caffe's and mmdet's
+            detections.
     """
 
     def __init__(
@@ -81,6 +88,7 @@ class LateFusionDetector(BaseDetector):
                 f'weights {self.weights}: give one per stream {list(streams)}'
             )
         self.test_cfg: Any = test_cfg or self._first.test_cfg
+        check_test_cfg(self.test_cfg and self.test_cfg.get('rcnn'))
 
     def init_weights(self) -> None:
         """Initialise the streams that have not loaded a checkpoint."""
@@ -111,10 +119,15 @@ class LateFusionDetector(BaseDetector):
             settings[name] = {
                 'num_classes': head.bbox_head.num_classes,
                 'reg_class_agnostic': head.bbox_head.reg_class_agnostic,
+                'bbox_coder.type': type(coder).__name__,
                 'bbox_coder.target_means': getattr(coder, 'means', None),
                 'bbox_coder.target_stds': getattr(coder, 'stds', None),
+                'stride of duplicate RoIs': getattr(
+                    head, 'dedup_stride', None
+                ),
             }
         reference = next(iter(settings.values()))
+        self._dedup_stride = reference['stride of duplicate RoIs']
         for key in reference:
             values = {name: found[key] for name, found in settings.items()}
             if len({str(value) for value in values.values()}) > 1:
@@ -126,30 +139,40 @@ class LateFusionDetector(BaseDetector):
     def _part(self, name: str, batch_inputs: Tensor) -> Tensor:
         return batch_inputs[:, self._slices[name]]
 
-    def _proposals(
+    def _boxes(
         self, features: dict[str, Any], samples: SampleList
-    ) -> InstanceList:
+    ) -> list[Tensor]:
         """Proposals of the samples, else of the first stream with an RPN."""
         if samples[0].get('proposals') is not None:
-            return [sample.proposals for sample in samples]
+            return [sample.proposals.bboxes for sample in samples]
         for name, stream in self._detectors():
             if stream.with_rpn:
-                return stream.rpn_head.predict(
+                proposals: InstanceList = stream.rpn_head.predict(
                     features[name], samples, rescale=False
                 )
+                return [found.bboxes for found in proposals]
         raise ValueError(
             f"'{samples[0].get('img_path')}' has no proposals and no stream "
             'has an RPN: set proposal_file of the data set and load it by '
             'LoadProposals'
         )
 
+    def _check_statistics(self) -> None:
+        """Refuse regressions that are normalised in different ways."""
+        first = _statistics(self._first.roi_head.bbox_head)
+        for name, stream in self._detectors():
+            if _statistics(stream.roi_head.bbox_head) != first:
+                raise ValueError(
+                    f"the box regressions of '{next(iter(self.streams))}' and "
+                    f"'{name}' are normalised in different ways and cannot be "
+                    'averaged: give both the same box statistics, or load '
+                    'checkpoints, whose weights do without'
+                )
+
     def _average(
-        self, batch_inputs: Tensor, samples: SampleList
-    ) -> tuple[Tensor, Tensor, Tensor, list[int]]:
-        """Fused scores and regression, RoIs, and RoIs per image."""
-        features = self.extract_feat(batch_inputs)
-        boxes = [p.bboxes for p in self._proposals(features, samples)]
-        rois = bbox2roi(boxes)
+        self, features: dict[str, Any], rois: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Fused scores (R, classes + 1) and regression (R, 4 * classes)."""
         scores: Any = 0
         deltas: Any = 0
         for weight, (name, stream) in zip(
@@ -158,7 +181,7 @@ class LateFusionDetector(BaseDetector):
             output = stream.roi_head._bbox_forward(features[name], rois)
             scores = scores + weight * output['cls_score']
             deltas = deltas + weight * output['bbox_pred']
-        return scores, deltas, rois, [len(b) for b in boxes]
+        return scores, deltas
 
     def predict(
         self,
@@ -178,8 +201,14 @@ class LateFusionDetector(BaseDetector):
         Returns:
             list[DetDataSample]: Samples with ``pred_instances``.
         """
-        scores, deltas, rois, counts = self._average(
-            batch_inputs, batch_data_samples
+        self._check_statistics()
+        features = self.extract_feat(batch_inputs)
+        boxes = self._boxes(features, batch_data_samples)
+        counts = [len(b) for b in boxes]
+        rois, scores, deltas = score_once(
+            partial(self._average, features),
+            bbox2roi(boxes),
+            self._dedup_stride,
         )
         results = self._first.roi_head.bbox_head.predict_by_feat(
             rois=rois.split(counts),
@@ -224,7 +253,9 @@ class LateFusionDetector(BaseDetector):
     def _forward(
         self, batch_inputs: Tensor, batch_data_samples: SampleList
     ) -> tuple[Tensor, Tensor]:
-        return self._average(batch_inputs, batch_data_samples)[:2]
+        features = self.extract_feat(batch_inputs)
+        boxes = self._boxes(features, batch_data_samples)
+        return self._average(features, bbox2roi(boxes))
 
     def extract_feat(self, batch_inputs: Tensor) -> dict[str, Any]:
         """Features of all streams.
@@ -239,3 +270,12 @@ class LateFusionDetector(BaseDetector):
             name: stream.extract_feat(self._part(name, batch_inputs))
             for name, stream in self._detectors()
         }
+
+
+def _statistics(head: Any) -> list[list]:
+    """Means and deviations of the deltas that a head predicts, as lists."""
+    shape = (head.num_classes, 4)
+    return [
+        getattr(head, 'bbox_means', torch.zeros(shape)).tolist(),
+        getattr(head, 'bbox_stds', torch.ones(shape)).tolist(),
+    ]

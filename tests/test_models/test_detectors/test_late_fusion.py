@@ -3,6 +3,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from golden import assert_close, leaf
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import bbox2roi
 from mmengine.structures import InstanceData
@@ -91,6 +92,42 @@ def test_averages_before_softmax(weights):
     torch.testing.assert_close(deltas, u * a['bbox_pred'] + v * b['bbox_pred'])
 
 
+@pytest.mark.golden
+def test_golden_eltwise_sum(caffe_golden, monkeypatch):
+    """The averaging, on streams that answer what Caffe's layer was given."""
+    meta, groups = caffe_golden('layer_elementwise')
+    cases = [case for case in meta if 'coeff' in meta[case]]
+    assert any('b' in groups[case] for case in cases)
+    for case in cases:
+        arrays, coeff = groups[case], meta[case]['coeff']
+        names = [f's{i}' for i in range(len(coeff))]
+        model = MODELS.build(
+            dict(
+                type='mmxdistill.LateFusionDetector',
+                data_preprocessor=preprocessor(*names),
+                streams={name: dict(model=fast_rcnn(name)) for name in names},
+                weights=coeff,
+            )
+        )
+        inputs = {k: leaf(v) for k, v in arrays.items() if len(k) == 1}
+        # One input for all streams: the same blob several times.
+        answers = list(inputs.values()) * (len(coeff) // len(inputs))
+        for stream, answer in zip(
+            model.streams.values(), answers, strict=True
+        ):
+            found = dict(cls_score=answer, bbox_pred=3 * answer)
+            monkeypatch.setattr(
+                stream.roi_head, '_bbox_forward', lambda *_, f=found: f
+            )
+        x = torch.zeros(1, 3 * len(coeff), 64, 64)
+        scores, deltas = model(x, samples(1), mode='tensor')
+        assert_close(scores, arrays['top'], case)
+        assert_close(deltas, 3 * arrays['top'], case)
+        scores.backward(torch.tensor(arrays['top_diff']))
+        for name, value in inputs.items():
+            assert_close(value.grad, arrays[f'{name}_diff'], case)
+
+
 def test_equal_streams_give_the_single_detector():
     model = build(hha=fast_rcnn('hha', 'rgb')).eval()
     single = model.streams['rgb']
@@ -104,6 +141,65 @@ def test_equal_streams_give_the_single_detector():
             torch.testing.assert_close(
                 f.pred_instances[key], a.pred_instances[key]
             )
+
+
+CAFFE_TEST = dict(
+    rcnn=dict(max_per_class=20, nms=dict(type='nms', iou_threshold=0.3))
+)
+
+
+def caffe_style(modality='rgb', stride=16):
+    """Fast R-CNN whose head scores duplicates once."""
+    cfg = fast_rcnn(
+        modality, bbox_coder=dict(type='mmxdistill.CaffeBBoxCoder')
+    )
+    cfg.roi_head.type = 'mmxdistill.FastRCNNRoIHead'
+    cfg.roi_head.bbox_roi_extractor.featmap_strides = [stride]
+    cfg.test_cfg = CAFFE_TEST
+    return cfg
+
+
+def test_caffe_detections_of_equal_streams(monkeypatch):
+    model = build(rgb=caffe_style(), hha=caffe_style('hha')).eval()
+    single = model.streams['rgb']
+    model.streams['depth'].load_state_dict(single.state_dict())
+    batch = samples()
+    for sample in batch:  # near copies
+        boxes = sample.proposals.bboxes
+        sample.proposals = InstanceData(
+            bboxes=torch.cat([boxes, boxes + 0.01])
+        )
+    counts = []
+    for stream in model.streams.values():
+        forward = stream.roi_head._bbox_forward
+
+        def count(x, rois, forward=forward):
+            counts.append(len(rois))
+            return forward(x, rois)
+
+        monkeypatch.setattr(stream.roi_head, '_bbox_forward', count)
+    x = torch.randn(2, 3, 64, 64)
+    fused = model.predict(torch.cat([x, x], 1), copy.deepcopy(batch))
+    assert len(set(counts)) == 1 and 0 < counts[0] <= 18
+    alone = single.predict(x, copy.deepcopy(batch))
+    for f, a in zip(fused, alone, strict=True):
+        assert len(f.pred_instances) > 0
+        for key in ('bboxes', 'scores', 'labels', 'candidate_scores'):
+            torch.testing.assert_close(
+                f.pred_instances[key], a.pred_instances[key]
+            )
+
+
+def test_regressions_normalised_in_different_ways():
+    model = build(hha=fast_rcnn('hha', 'rgb')).eval()
+    x, batch = torch.randn(2, 6, 64, 64), samples()
+    heads = [s.roi_head.bbox_head for s in model.streams.values()]
+    means, stds = torch.zeros(3, 4), torch.full((3, 4), 0.1)
+    heads[0].set_box_statistics(means, stds)
+    with pytest.raises(ValueError, match="'rgb' and 'depth' are normalised"):
+        model.predict(x, batch)
+    heads[1].set_box_statistics(means, stds)
+    model.predict(x, batch)
 
 
 def test_joint_training_halves_the_losses():
@@ -244,6 +340,22 @@ def test_detectors_with_fpn_and_rpn():
         (
             dict(hha=fast_rcnn('hha', reg_class_agnostic=True)),
             'reg_class_agnostic differs',
+        ),
+        (
+            dict(
+                hha=fast_rcnn(
+                    'hha', bbox_coder=dict(type='mmxdistill.CaffeBBoxCoder')
+                )
+            ),
+            'bbox_coder.type differs',
+        ),
+        (
+            dict(rgb=caffe_style(), hha=caffe_style('hha', stride=8)),
+            'stride of duplicate RoIs differs',
+        ),
+        (
+            dict(test_cfg=dict(rcnn=dict(CAFFE_TEST['rcnn'], score_thr=0.1))),
+            'max_per_class and .*score_thr',
         ),
         (dict(weights=[1.0]), 'one per stream'),
     ],

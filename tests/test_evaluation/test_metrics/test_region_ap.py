@@ -1,0 +1,139 @@
+import numpy as np
+import pytest
+import torch
+from mmdet.structures import DetDataSample
+from mmdet.structures.mask import BitmapMasks
+from mmengine.structures import InstanceData
+
+from mmxdistill.evaluation.average_precision import precision_recall
+from mmxdistill.evaluation.metrics.region_ap import region_overlaps
+from mmxdistill.registry import METRICS
+
+
+def build(classes, **kwargs):
+    metric = METRICS.build(dict(type='mmxdistill.RegionAPMetric', **kwargs))
+    metric.dataset_meta = dict(classes=classes)
+    return metric
+
+
+def sample(masks, scores, labels, gt_masks, gt_labels):
+    gt_masks = np.asarray(gt_masks, np.uint8)
+    both = DetDataSample(metainfo=dict(img_path='a.png'))
+    both.pred_instances = InstanceData(
+        masks=torch.as_tensor(masks),
+        scores=torch.as_tensor(scores),
+        labels=torch.as_tensor(labels),
+    )
+    both.gt_instances = InstanceData(
+        masks=BitmapMasks(gt_masks, *gt_masks.shape[1:]),
+        labels=torch.as_tensor(gt_labels),
+    )
+    return both.to_dict()  # as mmengine's evaluator hands it over
+
+
+def columns(*spans, width=20):
+    """Masks of four rows with 1 in columns [start, stop)."""
+    masks = np.zeros((len(spans), 4, width), bool)
+    for mask, (start, stop) in zip(masks, spans, strict=True):
+        mask[:, start:stop] = True
+    return masks
+
+
+@pytest.mark.golden
+def test_golden_region_ap(caffe_golden):
+    meta, groups = caffe_golden('py_sds')
+    expected = groups['eval']
+    superpixels = expected['superpixels'].astype(int) - 1
+    images = [groups[f'eval{i}'] for i in range(meta['eval']['num_images'])]
+    names = [k.removeprefix('ap_') for k in expected if k.startswith('ap_')]
+    assert names
+    for name in names:
+        category, percent = name.removeprefix('cat').split('_ov')
+        metric = build(
+            [f'class {i}' for i in range(1 + int(category))],
+            iou_thrs=[int(percent) / 100],
+        )
+        for arrays in images:
+            regions = arrays['regions'].T[:, superpixels]
+            truth = np.arange(1, 1 + len(arrays['gt_categories']))
+            truth = arrays['inst'] == truth[:, None, None]
+            np.testing.assert_array_equal(
+                region_overlaps(regions, truth).T, arrays['overlaps']
+            )
+            # All regions are detections of this category.
+            labels = np.full(len(regions), int(category))
+            metric.process(
+                None,
+                [
+                    sample(
+                        regions,
+                        arrays['scores'],
+                        labels,
+                        truth,
+                        arrays['gt_categories'],
+                    )
+                ],
+            )
+        scores, _, correct, gt_labels = (
+            np.hstack(parts) for parts in zip(*metric.results, strict=True)
+        )
+        curve = precision_recall(
+            scores, correct[0], (gt_labels == int(category)).sum()
+        )
+        for values, kind in zip(curve, ('prec', 'rec'), strict=True):
+            np.testing.assert_array_equal(values, expected[f'{kind}_{name}'])
+        found = metric.evaluate(len(images))
+        key = f'region/APr_{int(percent)}_class {category}'
+        assert found[key] == pytest.approx(
+            float(expected[f'ap_{name}']), abs=1e-6, nan_ok=True
+        ), name
+
+
+def test_classes_and_thresholds():
+    metric = build(('a', 'b', 'c'))
+    metric.process(
+        None,
+        [
+            sample(
+                columns((0, 6), (0, 10), (10, 20), (0, 10)),
+                [0.9, 0.5, 0.8, 0.7],
+                [0, 0, 1, 1],
+                columns((0, 10), (10, 20)),
+                [0, 1],
+            ),
+            # Nothing found: one more 'a' missed.
+            sample(columns(), [], [], columns((0, 10)), [0]),
+            # Nothing there: a false 'a' with the lowest score.
+            sample(columns((0, 5)), [0.1], [0], columns(), []),
+        ],
+    )
+    found = metric.evaluate(3)
+    # a: IoU 0.6 is right at 0.5 and wrong at 0.7, where the second is right.
+    assert found['region/APr_50_a'] == pytest.approx(1 / 2)
+    assert found['region/APr_70_a'] == pytest.approx(1 / 4)
+    assert found['region/APr_50_b'] == found['region/APr_70_b'] == 1
+    assert np.isnan(found['region/APr_50_c'])
+    assert found['region/mAPr_50'] == pytest.approx((1 / 2 + 1) / 2)
+    assert found['region/mAPr_70'] == pytest.approx((1 / 4 + 1) / 2)
+
+
+def test_overlaps():
+    found = region_overlaps(
+        torch.as_tensor(columns((0, 10), (5, 15), (0, 0))),
+        columns((0, 10), (0, 20), (3, 3)),
+    )
+    assert found.tolist() == [[1, 0.5, 0], [1 / 3, 0.5, 0], [0, 0, 0]]
+    assert region_overlaps(columns(), columns((0, 1))).shape == (0, 1)
+
+
+def test_bad_input():
+    with pytest.raises(ValueError, match='iou_thrs'):
+        build((), iou_thrs=(50,))
+    metric = build(('a',))
+    other = columns((0, 1), width=9)
+    with pytest.raises(ValueError, match=r'\(4, 9\).*\(4, 20\)'):
+        metric.process(None, [sample(other, [0.5], [0], columns((0, 1)), [0])])
+    broken = sample(other, [0.5], [0], other, [0])
+    del broken['pred_instances']['masks']
+    with pytest.raises(KeyError, match=r"predictions of 'a\.png'"):
+        metric.process(None, [broken])
