@@ -11,6 +11,13 @@ import pytest
 BENCHMARKS = Path(__file__).resolve().parents[2] / 'tools' / 'benchmarks'
 # Script -> argument lists that make it short.
 RUNS = {
+    'flow': [
+        '--size 40 56 --seconds 0.001 --methods dis farneback',
+    ],
+    'optimizer_step': [
+        '--net caffenet --divide 64 --rounds 1',
+        '--net vgg16 --divide 64 --rounds 2 --steps 2',
+    ],
     'roi_pool': [
         '--rois 3 --channels 2 --map 8 9 --seconds 0.001',
     ],

@@ -226,6 +226,9 @@ class LoadModalities(BaseTransform):
 
     - img (np.ndarray, (H, W, sum of channels))
     - modalities (tuple[str]): names, in the order of the channels
+    - modality_channels (tuple[int]): how many channels each has
+    - encoder_inputs (dict[str, dict]): ``encoder_input`` of the modalities
+      that the data preprocessor encodes, if there are any
     - img_shape, ori_shape
 
     Args:
@@ -265,10 +268,11 @@ class LoadModalities(BaseTransform):
             KeyError: The data set lacks a modality.
             ValueError: The modalities have different sizes.
         """
-        images = {
+        samples = {
             name: self._run(self.pipelines[name].transforms, path, results)
             for name, path in self._paths(results).items()
         }
+        images = {name: sample['img'] for name, sample in samples.items()}
         self._same_size(images, results)
         stacked = [
             image if image.ndim == 3 else image[..., None]
@@ -278,8 +282,16 @@ class LoadModalities(BaseTransform):
             stacked[0] if len(stacked) == 1 else np.concatenate(stacked, 2)
         )
         results['modalities'] = tuple(images)
+        results['modality_channels'] = tuple(x.shape[2] for x in stacked)
         results['img_shape'] = results['img'].shape[:2]
         results['ori_shape'] = results['img'].shape[:2]
+        to_encode = {
+            name: sample['encoder_input']
+            for name, sample in samples.items()
+            if 'encoder_input' in sample
+        }
+        if to_encode:
+            results['encoder_inputs'] = to_encode
         return results
 
     def check(self, results: dict) -> None:
@@ -292,7 +304,9 @@ class LoadModalities(BaseTransform):
             Exception: As :meth:`transform`.
         """
         images = {
-            name: self._run(self.pipelines[name].transforms[:1], path, results)
+            name: self._run(
+                self.pipelines[name].transforms[:1], path, results
+            )['img']
             for name, path in self._paths(results).items()
         }
         self._same_size(images, results)
@@ -312,7 +326,7 @@ class LoadModalities(BaseTransform):
         return {k: paths[k] for k in self.pipelines if k in wanted}
 
     @staticmethod
-    def _run(steps: list, path: str, results: dict) -> np.ndarray:
+    def _run(steps: list, path: str, results: dict) -> dict:
         sample: Any = {**results, 'img_path': path}
         for step in steps:
             sample = step(sample)
@@ -321,7 +335,7 @@ class LoadModalities(BaseTransform):
                 f"'{path}' gave no image: OpenCV cannot decode it (truncated, "
                 'or another format), or its pipeline dropped it'
             )
-        return sample['img']
+        return sample
 
     def _same_size(self, images: dict[str, np.ndarray], results: dict) -> None:
         sizes = {name: image.shape[:2] for name, image in images.items()}

@@ -126,6 +126,7 @@ class TestModalities:
         np.testing.assert_array_equal(sample['img'][..., :3], self.a)
         np.testing.assert_array_equal(sample['img'][..., 3], self.b)
         assert sample['modalities'] == ('a', 'b')
+        assert sample['modality_channels'] == (3, 1)
         assert sample['img_shape'] == sample['ori_shape'] == (4, 5)
 
     def test_data_set_chooses(self, write):
