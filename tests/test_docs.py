@@ -72,6 +72,21 @@ def test_shown_data_set_is_the_real_one():
     assert path.read_text().strip().endswith(shown)
 
 
+def test_way_back_to_mmdet(tmp_path):
+    """The config in docs/fast_rcnn.md builds, with nothing of Caffe left."""
+    (text,) = blocks(ROOT / 'docs' / 'fast_rcnn.md', 'python')
+    folder = ROOT / 'configs' / 'fast_rcnn'
+    leaf = tmp_path / 'leaf.py'
+    leaf.write_text(text.replace("'./", f"'{folder}/"))
+    cfg = Config.fromfile(str(leaf))
+    roi_head = cfg.model.roi_head
+    assert 'Caffe' not in str(roi_head.bbox_head.bbox_coder)
+    assert 'Caffe' not in str([roi_head.bbox_roi_extractor, cfg.custom_hooks])
+    assert 'Caffe' not in str([cfg.model.train_cfg, cfg.model.test_cfg])
+    detector = registry.MODELS.build(cfg.model)
+    assert type(detector.roi_head).__name__ == 'StandardRoIHead'
+
+
 def test_components_in_the_table_exist():
     names = set()
     for attribute in registry.__all__:

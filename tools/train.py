@@ -116,7 +116,14 @@ def load_config(args: argparse.Namespace) -> Config:
 def configure(args: argparse.Namespace) -> Config:
     """Turn the parsed command line into the config of a training run."""
     cfg = load_config(args)
-    if args.amp and cfg.optim_wrapper.get('type') != 'AmpOptimWrapper':
+    wrapper = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    if args.amp and wrapper != 'AmpOptimWrapper':
+        if wrapper != 'OptimWrapper':
+            raise SystemExit(
+                f'--amp would replace the optim_wrapper {wrapper} of '
+                f'{args.config}, and its way to accumulate and clip '
+                'gradients; train it without --amp'
+            )
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.loss_scale = 'dynamic'
     if args.auto_scale_lr:

@@ -2,7 +2,7 @@ _base_ = [
     '../_base_/datasets/synthetic_rgbd.py',
     '../_base_/models/fast_rcnn_caffenet-s.py',
     '../_base_/schedules/adamw_2k.py',
-    '../_base_/default_runtime.py',
+    '../_base_/fast_rcnn_runtime.py',
 ]
 
 model = dict(

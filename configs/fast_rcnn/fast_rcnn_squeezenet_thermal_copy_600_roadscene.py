@@ -2,7 +2,7 @@ _base_ = [
     '../_base_/datasets/roadscene_rgbt.py',
     '../_base_/models/fast_rcnn_squeezenet.py',
     '../_base_/schedules/finetune_600.py',
-    '../_base_/default_runtime.py',
+    '../_base_/fast_rcnn_runtime.py',
 ]
 
 model = dict(

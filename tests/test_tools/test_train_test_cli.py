@@ -102,6 +102,12 @@ def test_amp(train, config):
     assert cfg.optim_wrapper.loss_scale == 'dynamic'
 
 
+def test_amp_keeps_its_hands_off_other_wrappers(train, config):
+    wrapper = 'optim_wrapper.type=mmxdistill.CaffeOptimWrapper'
+    with pytest.raises(SystemExit, match='CaffeOptimWrapper'):
+        configure(train, config, '--amp', '--cfg-options', wrapper)
+
+
 def test_amp_keeps_the_precision_of_the_config(train, config):
     cfg = configure(
         train,

@@ -2,9 +2,9 @@
 # B, G, R means of Caffe's ImageNet classifiers; their std is 1.
 caffe_imagenet = dict(mean=[104.0, 117.0, 123.0])
 
-scale = (400, 300)
+# As in Caffe, flipping comes before resizing.
 flip = dict(type='RandomFlip', prob=0.5)
-resize = dict(type='Resize', scale=scale, keep_ratio=True)
+resize = dict(type='mmxdistill.CaffeResize', scale=300, max_size=400)
 pack = dict(
     type='PackDetInputs',
     meta_keys=(
@@ -27,7 +27,7 @@ pairs = dict(
     train=dict(
         type='mmxdistill.PairedDataset',
         ann_file='annotations_train.json',
-        pipeline=[resize, flip, pack],
+        pipeline=[flip, resize, pack],
     ),
     test=dict(
         type='mmxdistill.PairedDataset',
@@ -46,7 +46,7 @@ detection = dict(
             load_boxes,
             dict(
                 type='mmxdistill.FastProposalBroadcaster',
-                transforms=[resize, flip],
+                transforms=[flip, resize],
             ),
             pack,
         ],

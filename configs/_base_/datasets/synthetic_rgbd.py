@@ -26,10 +26,10 @@ files = dict(
         raw_depth='depth_raw/{stem}.png',
     ),
 )
-resize = dict(type='Resize', scale=(224, 160), keep_ratio=True)
+resize = dict(type='mmxdistill.CaffeResize', scale=160, max_size=224)
 move_train = dict(
     type='mmxdistill.FastProposalBroadcaster',
-    transforms=[resize, _base_.flip],
+    transforms=[_base_.flip, resize],
 )
 move_test = dict(
     type='mmxdistill.FastProposalBroadcaster', transforms=[resize]
@@ -37,7 +37,7 @@ move_test = dict(
 pairs = dict(
     train=dict(
         ann_file='pairs.txt',
-        pipeline=[resize, _base_.flip, _base_.pack],
+        pipeline=[_base_.flip, resize, _base_.pack],
         **files,
     ),
     test=dict(

@@ -1,11 +1,12 @@
-# Fast R-CNN with the CaffeNet of the paper. Leaves choose modality, geometry
-# and classes.
+# Fast R-CNN with the CaffeNet of the paper, as the authors' Caffe computes it.
+# Leaves choose modality, geometry and classes. docs/fast_rcnn.md tells how to
+# go back to mmdet's usual parts.
 model = dict(
     type='FastRCNN',
     data_preprocessor=dict(type='mmxdistill.MultiModalDataPreprocessor'),
     backbone=dict(type='mmxdistill.CaffeNet', geometry='rgb'),
     roi_head=dict(
-        type='StandardRoIHead',
+        type='mmxdistill.FastRCNNRoIHead',
         bbox_roi_extractor=dict(
             type='mmxdistill.SingleRoIExtractor',
             roi_layer=dict(type='mmxdistill.CaffeRoIPool', output_size=6),
@@ -17,31 +18,27 @@ model = dict(
             in_channels=256,
             fc_channels=4096,
             num_classes=19,
-            bbox_coder=dict(
-                type='DeltaXYWHBBoxCoder',
-                target_means=[0.0, 0.0, 0.0, 0.0],
-                target_stds=[0.1, 0.1, 0.2, 0.2],
+            bbox_coder=dict(type='mmxdistill.CaffeBBoxCoder'),
+            loss_cls=dict(
+                type='mmxdistill.CaffeCrossEntropyLoss', loss_weight=0.5
             ),
-            loss_cls=dict(type='CrossEntropyLoss', loss_weight=0.5),
-            loss_bbox=dict(type='SmoothL1Loss', beta=1.0, loss_weight=0.5),
+            loss_bbox=dict(
+                type='mmxdistill.CaffeSmoothL1Loss', loss_weight=0.5
+            ),
         ),
     ),
     train_cfg=dict(
         rcnn=dict(
             assigner=dict(
-                type='MaxIoUAssigner',
+                type='mmxdistill.CaffeMaxIoUAssigner',
                 pos_iou_thr=0.5,
                 neg_iou_thr=0.5,
                 min_pos_iou=0.5,
                 match_low_quality=False,
-                ignore_iof_thr=-1,
+                iou_calculator=dict(type='mmxdistill.CaffeBboxOverlaps2D'),
             ),
             sampler=dict(
-                type='RandomSampler',
-                num=64,
-                pos_fraction=0.25,
-                neg_pos_ub=-1,
-                add_gt_as_proposals=True,
+                type='mmxdistill.CaffeRoISampler', num=64, pos_fraction=0.25
             ),
             pos_weight=-1,
             debug=False,
@@ -49,9 +46,7 @@ model = dict(
     ),
     test_cfg=dict(
         rcnn=dict(
-            score_thr=0.01,
-            nms=dict(type='nms', iou_threshold=0.3),
-            max_per_img=100,
+            max_per_class=100, nms=dict(type='nms', iou_threshold=0.3)
         )
     ),
 )

@@ -18,11 +18,16 @@ train_cfg = dict(
 )
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
-val_evaluator = dict(type='mmxdistill.ClasswiseVOCMetric')
+val_evaluator = dict(type='mmxdistill.ClasswiseVOCMetric', max_per_image=40)
 test_evaluator = val_evaluator
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='SGD', lr=0.001, momentum=0.9, weight_decay=0.0005),
+    optimizer=dict(
+        type='mmxdistill.CaffeSGD',
+        lr=0.001,
+        momentum=0.9,
+        weight_decay=0.0005,
+    ),
     # Caffe's lr_mult 2 and decay_mult 0 of biases.
     paramwise_cfg=dict(bias_lr_mult=2.0, bias_decay_mult=0.0),
 )

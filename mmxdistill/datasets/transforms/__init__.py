@@ -1,9 +1,19 @@
 """Transforms that load, encode and stack modalities."""
 
+from mmxdistill.datasets.transforms.caffe_geometry import (
+    CaffeRandomFlip,
+    CaffeResize,
+)
 from mmxdistill.datasets.transforms.encoding import (
     EncodeDisparity,
     EncodeHHA,
     FillDepth,
+)
+from mmxdistill.datasets.transforms.flow import (
+    ComputeFlow,
+    EncodeFlow,
+    FlipFlow,
+    LoadFlowFromFile,
 )
 from mmxdistill.datasets.transforms.geometry import (
     FastProposalBroadcaster,
@@ -16,11 +26,17 @@ from mmxdistill.datasets.transforms.loading import (
 )
 
 __all__ = [
+    'CaffeRandomFlip',
+    'CaffeResize',
+    'ComputeFlow',
     'EncodeDisparity',
+    'EncodeFlow',
     'EncodeHHA',
     'FastProposalBroadcaster',
     'FillDepth',
+    'FlipFlow',
     'LoadDepthFromFile',
+    'LoadFlowFromFile',
     'LoadGrayImageFromFile',
     'LoadModalities',
     'Pad',

@@ -55,8 +55,9 @@ class FastProposalBroadcaster(BaseTransform):
 
     Modified Keys:
 
-    - proposals, proposals_scores: clipped to the image; proposals that left
-      it are dropped
+    - proposals, proposals_scores: clipped to the image, and proposals that
+      left it are dropped, unless the transform has ``clip_object_border``
+      False
     - whatever the wrapped transforms modify
 
     Args:
@@ -87,7 +88,8 @@ class FastProposalBroadcaster(BaseTransform):
                 'proposal_file of the data set and put LoadProposals before '
                 'FastProposalBroadcaster'
             )
-        boxes = HorizontalBoxes(np.asarray(results['proposals'], np.float32))
+        # Double, so that several transforms round only once, at the end.
+        boxes = HorizontalBoxes(np.asarray(results['proposals'], np.float64))
         scores = np.asarray(results['proposals_scores'], np.float32)
         total = results.pop('homography_matrix', None)
         for transform in self.transforms:
@@ -101,12 +103,13 @@ class FastProposalBroadcaster(BaseTransform):
                 continue
             total = step if total is None else step @ total
             boxes.project_(step)
-            boxes.clip_(results['img_shape'][:2])
-            inside = boxes.is_inside(results['img_shape'][:2]).numpy()
-            boxes, scores = boxes[inside], scores[inside]
+            if getattr(transform, 'clip_object_border', True):
+                boxes.clip_(results['img_shape'][:2])
+                inside = boxes.is_inside(results['img_shape'][:2]).numpy()
+                boxes, scores = boxes[inside], scores[inside]
         if total is not None:
             results['homography_matrix'] = total
-        results['proposals'] = boxes.numpy()
+        results['proposals'] = boxes.numpy().astype(np.float32)
         results['proposals_scores'] = scores
         return results
 

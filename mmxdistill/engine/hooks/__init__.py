@@ -1,8 +1,15 @@
 """Hooks."""
 
+from mmxdistill.engine.hooks.box_normalization import (
+    BoxTargetNormalizationHook,
+)
 from mmxdistill.engine.hooks.iteration_seed import IterationSeedHook
 from mmxdistill.engine.hooks.transfer_calibration import (
     TransferCalibrationHook,
 )
 
-__all__ = ['IterationSeedHook', 'TransferCalibrationHook']
+__all__ = [
+    'BoxTargetNormalizationHook',
+    'IterationSeedHook',
+    'TransferCalibrationHook',
+]

@@ -1,0 +1,7 @@
+_base_ = './default_runtime.py'
+
+custom_hooks = [
+    dict(type='mmxdistill.IterationSeedHook'),
+    dict(type='mmxdistill.BoxTargetNormalizationHook'),
+    dict(type='NumClassCheckHook'),
+]

@@ -1,0 +1,163 @@
+"""Resizing and flipping as in Caffe's Fast R-CNN."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import cv2
+import numpy as np
+from mmdet.datasets.transforms import RandomFlip as MMDetRandomFlip
+from mmdet.datasets.transforms import Resize as MMDetResize
+from mmdet.structures.bbox import autocast_box_type
+
+from mmxdistill.registry import TRANSFORMS
+
+__all__ = ['CaffeRandomFlip', 'CaffeResize']
+
+
+@TRANSFORMS.register_module()
+class CaffeResize(MMDetResize):
+    """Resize to a shorter side, in float32, sampling with step 1 / scale.
+
+    As the released data layer (*Fast R-CNN*, ``utils/blob.py``): the scale is
+    ``scale / shorter side``, or ``max_size / longer side`` if that is smaller,
+    and OpenCV gets the scale (``fx, fy``) rather than a target size, so that
+    it is the same on both axes and the last row and column may see less than
+    a whole pixel. mmdet's ``Resize`` stretches the image to whole pixels and
+    rounds uint8 images again. Means may be subtracted before or after:
+    bilinear resampling is affine.
+
+    Put it behind :class:`CaffeRandomFlip`: the two do not commute.
+
+    Required Keys:
+
+    - img (uint8 or float, (H, W, channels)): any number of channels
+    - gt_bboxes, gt_masks, gt_seg_map (optional)
+
+    Modified Keys:
+
+    - img (np.float32), img_shape
+    - gt_bboxes: times the scale, neither rounded nor clipped
+    - gt_masks, gt_seg_map
+
+    Added Keys:
+
+    - scale (w, h of the result), scale_factor (s, s), keep_ratio
+    - homography_matrix (np.float64)
+
+    Args:
+        scale (int): Length of the shorter side in pixels. Defaults to 688.
+        max_size (int): Largest length of the longer side. Defaults to 2000.
+
+    Raises:
+        ValueError: A length is not positive.
+    """
+
+    def __init__(self, scale: int = 688, max_size: int = 2000) -> None:
+        if min(scale, max_size) <= 0:
+            raise ValueError(
+                'CaffeResize: scale and max_size are lengths of image sides '
+                f'in pixels, found scale={scale}, max_size={max_size}'
+            )
+        super().__init__(scale=scale, clip_object_border=False)
+        self.target = scale
+        self.max_size = max_size
+
+    def _resize_img(self, results: dict) -> None:
+        image = results['img']
+        short, long = sorted(image.shape[:2])
+        factor = self.target / short
+        if round(factor * long) > self.max_size:
+            factor = self.max_size / long
+        resized = _resize(np.atleast_3d(image).astype(np.float32), factor)
+        results['img'] = resized if image.ndim == 3 else resized[..., 0]
+        results['img_shape'] = resized.shape[:2]
+        results['scale'] = resized.shape[1::-1]
+        results['scale_factor'] = (factor, factor)
+        results['keep_ratio'] = True
+
+    def _resize_bboxes(self, results: dict) -> None:
+        boxes = results.get('gt_bboxes')
+        if boxes is not None:
+            kind = boxes.tensor.dtype
+            # One rounding, that of the product, as Caffe's RoIs have.
+            boxes.tensor = boxes.tensor.double()
+            boxes.rescale_(results['scale_factor'])
+            boxes.tensor = boxes.tensor.to(kind)
+
+    def _record_homography_matrix(self, results: dict) -> None:
+        matrix = np.diag([*results['scale_factor'], 1.0])
+        before = results.get('homography_matrix')
+        results['homography_matrix'] = (
+            matrix if before is None else matrix @ before
+        )
+
+    def __repr__(self) -> str:
+        """Name and sizes."""
+        return (
+            f'{type(self).__name__}(scale={self.target}, '
+            f'max_size={self.max_size})'
+        )
+
+
+def _resize(image: np.ndarray, factor: float) -> np.ndarray:
+    """Resize a float32 image (H, W, channels) bilinearly, step 1 / factor."""
+    # OpenCV computes 1, 3 or 4 channels precisely, but others with positions
+    # rounded to float32 (an error of 0.01 grey levels at 560 pixels).
+    channels = image.shape[2]
+    threes = channels - channels % 3
+    starts = [*range(0, threes, 3), *range(threes, channels)]
+    parts = [
+        cv2.resize(
+            np.ascontiguousarray(image[..., start:stop]),
+            None,
+            fx=factor,
+            fy=factor,
+            interpolation=cv2.INTER_LINEAR,
+        )
+        for start, stop in pairwise([*starts, channels])
+    ]
+    return np.dstack(parts)
+
+
+@TRANSFORMS.register_module()
+class CaffeRandomFlip(MMDetRandomFlip):
+    """``mmdet.RandomFlip`` for boxes whose corners are pixels, both inclusive.
+
+    A flipped box has ``x1' = W - x2 - 1``, ``x2' = W - x1 - 1`` (as the
+    flipped copies of *Fast R-CNN*, ``datasets/imdb.py``), where mmdet has
+    ``W - x2`` and ``W - x1``. Keys are those of ``mmdet.RandomFlip``.
+
+    Caffe trains on the originals and on their flipped copies, each once an
+    epoch: two data sets in a ``ConcatDataset``, with ``prob=0.0`` and
+    ``prob=1.0``.
+
+    Args:
+        prob (float | list[float]): See ``mmdet.RandomFlip``.
+        direction (str | list[str]): See ``mmdet.RandomFlip``. Defaults to
+            'horizontal'.
+    """
+
+    clip_object_border = False
+
+    @autocast_box_type()
+    def _flip(self, results: dict) -> None:
+        super()._flip(results)
+        boxes: Any = results.get('gt_bboxes')
+        if boxes is not None:
+            boxes.translate_(self._shift(results))
+
+    def _record_homography_matrix(self, results: dict) -> None:
+        super()._record_homography_matrix(results)
+        shift = np.eye(3)
+        shift[:2, 2] = self._shift(results)
+        results['homography_matrix'] = shift @ results['homography_matrix']
+
+    @staticmethod
+    def _shift(results: dict) -> tuple[float, float]:
+        direction = results['flip_direction']
+        return (
+            -1.0 if direction in ('horizontal', 'diagonal') else 0.0,
+            -1.0 if direction in ('vertical', 'diagonal') else 0.0,
+        )
