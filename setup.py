@@ -41,7 +41,7 @@ def readme() -> str:
     return path.read_text(encoding='utf-8') if path.is_file() else ''
 
 
-TESTS = ['protobuf>=4.22', 'pytest>=8']
+TESTS = ['h5py>=3', 'protobuf>=4.22', 'pytest>=8']
 
 setup(
     name='mmxdistill',
@@ -78,6 +78,9 @@ setup(
         # mmdet's own extra picks the mmcv it accepts.
         'openmmlab': ['mmdet[mim]>=3.3.0', 'setuptools<82'],
         'caffe': ['protobuf>=4.22'],
+        # nyu_depth_v2_labeled.mat is HDF5.
+        'datasets': ['h5py>=3'],
+        'numba': ['numba'],  # compiles HHA
         # For cv2.ximgproc. Uninstall opencv-python(-headless) before: all
         # OpenCV distributions install the same ``cv2`` folder.
         'proposals': ['opencv-contrib-python<4.13'],

@@ -151,7 +151,7 @@ install_stack() {
             build_mmcv --no-deps --force-reinstall
     fi
     step '4/5 mmdet and the tools for the tests (about 1 min)' \
-        pip_install onedl-mmdetection scipy protobuf pytest mypy ruff
+        pip_install onedl-mmdetection scipy protobuf h5py pytest mypy ruff
     step '5/5 mmxdistill' \
         pip_install --no-deps --no-build-isolation --editable "$ROOT"
     if ! has_stack "$VENV/bin/python"; then

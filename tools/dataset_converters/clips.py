@@ -9,6 +9,8 @@ from typing import Any
 import cv2
 from parallel import Source, find_files, walk
 
+from mmxdistill.datasets.images import read_image
+
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.ppm', '.tif', '.tiff')
 VIDEOS = ('.avi', '.mp4', '.mkv', '.mov', '.mpg', '.mpeg', '.webm', '.wmv')
 
@@ -76,7 +78,7 @@ class Clip:
         position = 0
         for index in wanted:
             if capture is None:
-                frame = cv2.imread(str(self.frames[index]))
+                frame = _image(self.frames[index])
             else:
                 while position < index and capture.grab():
                     position += 1
@@ -92,6 +94,14 @@ class Clip:
         if not capture.isOpened():
             raise ValueError('missing, truncated or no video')
         return capture
+
+
+def _image(path: Path) -> Any:
+    """An image, None if it cannot be decoded to its end."""
+    try:
+        return read_image(path)
+    except (OSError, ValueError):
+        return None
 
 
 def find_clips(source: Path, root: Path | None) -> list[Clip]:

@@ -26,10 +26,10 @@ sys.path[:0] = [
 ]
 
 from clips import Clip, choose_frames, find_clips
-from mmengine.fileio import dump, load
 from parallel import (
     add_arguments,
     check_apart,
+    check_settings,
     report,
     run_all,
     take_shard,
@@ -250,27 +250,6 @@ class Encoder:
                 file.write(clip.frames[index].read_bytes())
 
 
-def check_settings(args: argparse.Namespace) -> None:
-    """Record the settings in OUT, or check that they are those of before.
-
-    Raises:
-        SystemExit: OUT holds flow that was made differently.
-    """
-    keys = ('method', 'symmetric', 'step', 'raw', 'scale', 'center')
-    settings = {key: getattr(args, key) for key in keys}
-    file = args.out / 'settings.json'
-    if file.exists() and not args.overwrite:
-        before = load(file)
-        if before != settings:
-            raise SystemExit(
-                f'Error: {args.out} holds flow made with {before}, but now '
-                f'the settings are {settings}: write to another folder, or '
-                'give --overwrite'
-            )
-    with atomic_write(file) as stream:
-        stream.write(dump(settings, file_format='json').encode())
-
-
 def split_parts(plans: list[tuple[Clip, list[int]]], jobs: int) -> list[Part]:
     """Split the work into parts that keep all processes busy."""
     total = sum(len(indices) for _, indices in plans)
@@ -323,7 +302,9 @@ def main(argv: list[str] | None = None) -> int:
     by_clip = len(clips) >= parts
     if by_clip:
         clips = take_shard(clips, args.shard)
-    check_settings(args)
+    keys = ('method', 'symmetric', 'step', 'raw', 'scale', 'center')
+    settings = {key: getattr(args, key) for key in keys}
+    check_settings(args.out, settings, args.overwrite)
     choose = partial(
         choose_frames, step=args.step, most=args.max_frames_per_video
     )

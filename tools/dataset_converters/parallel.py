@@ -6,16 +6,19 @@ and exits with what :func:`report` returns.
 """
 
 import argparse
+import glob
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from mmengine.fileio import dump, load
 from mmengine.utils import track_progress_rich
 
 from mmxdistill.caffe.atomic import atomic_write
@@ -61,6 +64,16 @@ def add_arguments(
             help='folder to which the paths of a list are relative '
             '(default: that of the list)',
         )
+    add_run_arguments(parser)
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --jobs, --shard and --overwrite.
+
+    Args:
+        parser (argparse.ArgumentParser): Parser of a tool whose inputs are
+            others than those of :func:`add_arguments`.
+    """
     parser.add_argument(
         '--jobs',
         type=_positive,
@@ -117,12 +130,13 @@ def walk(folder: Path, suffixes: Sequence[str]) -> list[Source]:
 def find_files(
     source: Path, suffixes: Sequence[str], root: Path | None = None
 ) -> list[Source]:
-    """List the files of a folder, of a list, or the one file given.
+    """List the files of a folder, of a list or pattern, or the one file given.
 
     Args:
         source (Path): A folder (searched with its sub-folders), a ``.txt``
             list (first column = path; lines that begin with ``#`` are
-            comments), or a file.
+            comments), a pattern of files (``*``, ``?``, ``[...]``; names are
+            relative to the last folder without these), or a file.
         suffixes (Sequence[str]): Of the files wanted in a folder, in lower
             case.
         root (Path, optional): Folder to which the paths of a list are
@@ -137,6 +151,8 @@ def find_files(
     """
     if source.is_dir():
         found = walk(source, suffixes)
+    elif not source.exists() and glob.has_magic(str(source)):
+        found = _matching(source)
     elif not source.is_file():
         raise SystemExit(f'Error: {source} does not exist')
     elif source.suffix == '.txt':
@@ -148,6 +164,17 @@ def find_files(
             f'Error: {source} holds no file of type {", ".join(suffixes)}'
         )
     return found
+
+
+def _matching(pattern: Path) -> list[Source]:
+    plain = takewhile(lambda part: not glob.has_magic(part), pattern.parts)
+    folder = Path(*plain)
+    found = [
+        Source(path, path.relative_to(folder))
+        for path in map(Path, glob.glob(str(pattern), recursive=True))
+        if path.is_file()
+    ]
+    return sorted(found, key=lambda item: natural_key(item.name))
 
 
 def check_apart(source: Path, *outputs: Path) -> None:
@@ -162,6 +189,32 @@ def check_apart(source: Path, *outputs: Path) -> None:
                 f'Error: {output} is inside {source}, and would be taken as '
                 'input next time: write to another folder'
             )
+
+
+def check_settings(
+    out: Path, settings: dict[str, Any], overwrite: bool
+) -> None:
+    """Record the settings in OUT, or check that they are those of before.
+
+    Args:
+        out (Path): Output folder.
+        settings (dict): All that the files in it depend on, as JSON holds it.
+        overwrite (bool): The files will be made again.
+
+    Raises:
+        SystemExit: OUT holds files that were made differently.
+    """
+    file = out / 'settings.json'
+    if file.exists() and not overwrite:
+        before = load(file)
+        if before != settings:
+            raise SystemExit(
+                f'Error: the files in {out} were made with {before}, but now '
+                f'the settings are {settings}: write to another folder, or '
+                'give --overwrite'
+            )
+    with atomic_write(file) as stream:
+        stream.write(dump(settings, file_format='json').encode())
 
 
 def _listed(file: Path, root: Path) -> Iterator[Source]:
