@@ -10,12 +10,14 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .constants import DISPARITY_SCALE, MIN_DEPTH_CM
+
 __all__ = ['as_depth_mm', 'disparity_level', 'encode_disparity', 'to_uint8']
 
-_MAX_MM = 65535
+MAX_MM = 65535
 # No depth camera sees a whole frame nearer than this, and few see farther
 # than this many metres.
-_MAX_METRES = 100
+MAX_METRES = 100
 _MISSING_FIX = 'set missing pixels to 0'
 
 
@@ -30,10 +32,12 @@ def to_uint8(values: NDArray[np.float64]) -> NDArray[np.uint8]:
 def depth_cm_table() -> NDArray[np.float64]:
     """Return z in cm for every depth in mm, float64 (65536,)."""
     # Same order of operations as the MATLAB code: mm -> m -> cm.
-    return np.arange(_MAX_MM + 1) / 1000.0 * 100.0
+    return np.arange(MAX_MM + 1) / 1000.0 * 100.0
 
 
-_DISPARITY_LEVEL = to_uint8(31000.0 / np.maximum(depth_cm_table(), 100.0))
+_DISPARITY_LEVEL = to_uint8(
+    DISPARITY_SCALE / np.maximum(depth_cm_table(), MIN_DEPTH_CM)
+)
 
 
 def as_depth_mm(
@@ -67,14 +71,14 @@ def as_depth_mm(
         )
     check_no_nan_no_negative(array, name)
     largest = float(array.max())
-    if 0 < largest <= _MAX_METRES:
+    if 0 < largest <= MAX_METRES:
         raise ValueError(
             f'{name} must be in millimetres, but its largest value is '
             f'{largest:g}: it looks like metres; multiply it by 1000'
         )
-    if largest > _MAX_MM:
+    if largest > MAX_MM:
         raise ValueError(
-            f'{name} must be in millimetres up to {_MAX_MM}, but its largest '
+            f'{name} must be in millimetres up to {MAX_MM}, but its largest '
             f'value is {largest:g}: if millimetres were taken for metres and '
             'multiplied by 1000, divide by 1000; if the file has another '
             'unit, convert it to millimetres'

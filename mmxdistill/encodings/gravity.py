@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .constants import (
+    EIGEN_TIE,
+    GRAVITY_ITERATIONS,
+    GRAVITY_THRESHOLDS,
+    SIGN_BREAKER,
+    SIGN_TIE,
+)
+
 __all__ = [
     'GravityEstimate',
     'estimate_gravity',
+    'find_axis',
     'tilt_degrees',
     'unit_vector',
 ]
@@ -19,13 +30,13 @@ FloatArray = NDArray[np.float64]
 DOWN = np.array([0.0, 1.0, 0.0])
 DOWN.setflags(write=False)
 
-# Two stages of five iterations.
-_THRESHOLDS = np.radians((45.0, 15.0))
-_ITERATIONS = 5
-# Eigenvalues closer than this, per normal, leave the axis undetermined.
-_TIE = 1e-9
-# Normals per block, so that temporaries stay in the cache.
-_BLOCK = 40960
+# Axis and threshold (radians) to the sum of N N^T over the walls minus that
+# over floors and ceilings, and the number of both; missing normals, which are
+# zero, count as walls.
+Scatter: TypeAlias = Callable[[FloatArray, float], tuple[FloatArray, int]]
+
+# Normals per block: the temporaries stay in the cache.
+_BLOCK = 81920
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +93,8 @@ def estimate_gravity(
     iterations at 45 degrees, then five at 15. Tilts beyond 45 degrees from
     the initial direction therefore end at a wrong axis. Where the original
     becomes the zero vector or an arbitrary one (no normals, equal
-    eigenvalues) the previous direction is kept.
+    eigenvalues) the previous direction is kept, and where the sign of the
+    new one is arbitrary (a right angle to the previous one) it is fixed.
 
     Args:
         normals: Unit normals (3, ...) of either sign, zero where missing.
@@ -93,24 +105,43 @@ def estimate_gravity(
         ValueError: The initial direction is not a vector.
     """
     flat = normals.reshape(3, -1)
-    y = DOWN.copy()
-    if initial_gravity is not None:
-        y = unit_vector(initial_gravity, 'initial_gravity')
     # Squared lengths are 1 or 0.
     num_normals = round(float(np.vdot(flat, flat)))
     missing = flat.shape[1] - num_normals
-    scatter = _SignedScatter(flat)
-    for threshold in np.repeat(_THRESHOLDS, _ITERATIONS):
-        matrix, used = scatter.update(y, threshold)
-        # Missing normals are zero: they count as walls but add nothing.
+    scatter = _SignedScatter(flat).update
+    return find_axis(scatter, num_normals, missing, initial_gravity)
+
+
+def find_axis(
+    scatter: Scatter,
+    num_normals: int,
+    missing: int,
+    initial_gravity: ArrayLike | None,
+) -> GravityEstimate:
+    """Iterate from the initial direction to the axis of the normals.
+
+    Args:
+        scatter: Sums over the normals.
+        num_normals: Number of them.
+        missing: Number of zeros among them.
+        initial_gravity: See `estimate_gravity`.
+    """
+    y = DOWN.copy()
+    if initial_gravity is not None:
+        y = unit_vector(initial_gravity, 'initial_gravity')
+    for threshold in np.radians(GRAVITY_THRESHOLDS).repeat(GRAVITY_ITERATIONS):
+        matrix, used = scatter(y, threshold)
         used -= missing
         gap = 0.0
         if used:
             values, vectors = np.linalg.eigh(matrix)
             gap = float(values[1] - values[0]) / used
-        if gap > _TIE:
+        if gap > EIGEN_TIE:
             axis = vectors[:, 0]
-            y = axis if axis @ y >= 0 else -axis
+            ahead = axis @ y
+            if abs(ahead) < SIGN_TIE:
+                ahead = axis @ SIGN_BREAKER
+            y = axis if ahead >= 0 else -axis
     return GravityEstimate(y, gap, num_normals)
 
 
@@ -144,9 +175,10 @@ class _SignedScatter:
             new = np.subtract(wall, floor, dtype=np.int8)
             used += np.count_nonzero(new)
             change = new - sign
+            changes = change != 0
             # Gathering does not pay if many normals change.
-            if np.count_nonzero(change) < change.size // 8:
-                index = np.flatnonzero(change)
+            if np.count_nonzero(changes) < change.size // 8:
+                index = np.flatnonzero(changes)
                 normals, change = normals.take(index, axis=1), change[index]
             self.matrix += (normals * change.astype(np.float64)) @ normals.T
             sign[:] = new

@@ -8,6 +8,8 @@ computes it: with fixed scales, not stretched to the observed range.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,30 +19,22 @@ from .camera import CameraLike, PinholeCamera
 from .disparity import (
     as_depth_mm,
     check_no_nan_no_negative,
-    depth_cm_table,
     disparity_level,
-    to_uint8,
 )
-from .gravity import DOWN, estimate_gravity, tilt_degrees, unit_vector
-from .normals import row_bands, surface_normals
+from .frame import NumpyFrame
+from .gravity import tilt_degrees, unit_vector
 
-__all__ = ['HHADiagnostics', 'encode_hha', 'encode_hha_with_diagnostics']
+__all__ = [
+    'BACKENDS',
+    'HHADiagnostics',
+    'encode_hha',
+    'encode_hha_with_diagnostics',
+    'valid_mask',
+]
 
 FloatArray = NDArray[np.float64]
 
-ANGLE_RADIUS = 3
-GRAVITY_RADIUS = 10
-
-_DEPTH_CM = depth_cm_table()
-# Angle channel: degrees + 128 - 90, so that a wall is mid-grey.
-_ANGLE_OFFSET = 128.0 - 90.0
-_NO_NORMAL_LEVEL = 218
-# Tilts up to this many degrees are not corrected in the height.
-_MIN_TILT = 0.1
-# Ground below the camera, cm: if no point is lower than the first, the
-# ground is not in view and the second is assumed.
-_MIN_CAMERA_HEIGHT = 90.0
-_DEFAULT_CAMERA_HEIGHT = 130.0
+BACKENDS = ('auto', 'numpy', 'numba')
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +65,7 @@ def encode_hha(
     *,
     initial_gravity: ArrayLike | None = None,
     gravity: ArrayLike | None = None,
+    backend: str = 'auto',
 ) -> NDArray[np.uint8]:
     """Encode depth as HHA.
 
@@ -85,6 +80,10 @@ def encode_hha(
         initial_gravity: Direction from which the estimate of gravity starts,
             camera axes (x right, y down, z forward), e.g. of an IMU.
         gravity: Known gravity, camera axes; nothing is estimated.
+        backend: ``numpy`` (NumPy and OpenCV), ``numba`` (compiled, several
+            times as fast, the same result; the first call in a new
+            environment compiles for some seconds) or ``auto``: ``numba`` if
+            it is installed.
 
     Returns:
         uint8 (H, W, 3) in the order in which ``cv2.imread`` gives the
@@ -93,7 +92,8 @@ def encode_hha(
     Raises:
         ValueError: Input that is not depth in millimetres, a raw depth of
             another shape, a camera that does not fit, a gravity that is not
-            a vector, or both gravities given.
+            a vector, both gravities given, or an unknown backend.
+        ImportError: ``backend='numba'`` without Numba.
     """
     return encode_hha_with_diagnostics(
         depth_mm,
@@ -101,6 +101,7 @@ def encode_hha(
         raw_depth_mm,
         initial_gravity=initial_gravity,
         gravity=gravity,
+        backend=backend,
     )[0]
 
 
@@ -111,6 +112,7 @@ def encode_hha_with_diagnostics(
     *,
     initial_gravity: ArrayLike | None = None,
     gravity: ArrayLike | None = None,
+    backend: str = 'auto',
 ) -> tuple[NDArray[np.uint8], HHADiagnostics]:
     """Encode depth as HHA and report on the frame; see `encode_hha`."""
     if gravity is not None and initial_gravity is not None:
@@ -123,35 +125,49 @@ def encode_hha_with_diagnostics(
     camera = PinholeCamera.from_any(camera)
     camera.check_fits(*depth.shape)
 
+    frame = _frame_class(backend)(depth, valid, camera)
     gap = None
     if gravity is None:
-        estimate = estimate_gravity(
-            surface_normals(depth, valid, camera, GRAVITY_RADIUS)[0],
-            initial_gravity,
-        )
+        estimate = frame.gravity(initial_gravity)
         down, gap = estimate.gravity, estimate.eigen_gap
     else:
         down = unit_vector(gravity, 'gravity')
-    normals, exists = surface_normals(depth, valid, camera, ANGLE_RADIUS)
-
-    hha = cv2.merge(
-        (
-            angle_level(normals, exists, down),
-            height_level(depth, camera, down),
-            disparity_level(depth),
-        )
-    )
+    angle, num_normals = frame.angle_level(down)
+    hha = cv2.merge((angle, frame.height_level(down), disparity_level(depth)))
     return np.asarray(hha, dtype=np.uint8), HHADiagnostics(
         gravity=down,
         eigen_gap=gap,
         tilt_degrees=tilt_degrees(down),
-        num_normals=int(np.count_nonzero(exists)),
+        num_normals=num_normals,
         num_valid=int(np.count_nonzero(valid)),
     )
 
 
+@cache
+def _frame_class(backend: str) -> Any:
+    """The class that computes the channels."""
+    if backend not in BACKENDS:
+        raise ValueError(
+            f'backend must be one of {BACKENDS}, found {backend!r}'
+        )
+    if backend != 'numpy':
+        try:
+            from .frame_numba import NumbaFrame
+        except ImportError as error:
+            if backend == 'numba':
+                raise ImportError(
+                    f"backend='numba' needs Numba ({error}): pip install "
+                    "numba, or use backend='auto'"
+                ) from error
+        else:
+            return NumbaFrame
+    return NumpyFrame
+
+
 def valid_mask(
-    depth_mm: NDArray[np.uint16], raw_depth_mm: ArrayLike | None
+    depth_mm: NDArray[np.uint16],
+    raw_depth_mm: ArrayLike | None,
+    name: str = 'raw_depth_mm',
 ) -> NDArray[np.bool_]:
     """Return where depth is measured and positive, bool (H, W).
 
@@ -165,58 +181,11 @@ def valid_mask(
     raw = np.asarray(raw_depth_mm)
     if raw.shape != depth_mm.shape:
         raise ValueError(
-            f'raw_depth_mm must have the shape {depth_mm.shape} of depth_mm, '
+            f'{name} must have the shape {depth_mm.shape} of the depth map, '
             f'found {raw.shape}'
         )
     if raw.dtype.kind not in 'biuf':
-        raise ValueError(f'raw_depth_mm must be real, found {raw.dtype}')
-    check_no_nan_no_negative(raw, 'raw_depth_mm')
+        raise ValueError(f'{name} must be real, found {raw.dtype}')
+    check_no_nan_no_negative(raw, name)
     valid &= raw != 0
     return valid
-
-
-def angle_level(
-    normals: FloatArray, exists: NDArray[np.bool_], gravity: FloatArray
-) -> NDArray[np.uint8]:
-    """Encode the angle between normal and gravity, uint8 (H, W).
-
-    A floor is 38, a wall 128, a ceiling 218. No normal is 218 as well: in
-    MATLAB ``max(-1, NaN)`` is -1, i.e. 180 degrees.
-
-    Args:
-        normals: Unit normals (3, H, W).
-        exists: Where there is a normal, (H, W).
-        gravity: Unit vector (3,).
-    """
-    level = np.empty(exists.shape, dtype=np.uint8)
-    for rows in row_bands(*exists.shape):
-        cosine = np.tensordot(gravity, normals[:, rows], axes=1)
-        degrees = np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))
-        level[rows] = to_uint8(degrees + _ANGLE_OFFSET)
-    level[~exists] = _NO_NORMAL_LEVEL
-    return level
-
-
-def height_level(
-    depth_mm: NDArray[np.uint16], camera: PinholeCamera, gravity: FloatArray
-) -> NDArray[np.uint8]:
-    """Encode the height above the lowest point in cm, uint8 (H, W).
-
-    The zero is the lowest pixel, missing ones (depth 0, i.e. the camera
-    itself) included, if it is at least 90 cm below the camera; else 130 cm
-    below the camera.
-    """
-    u, v = camera.ray_slopes(*depth_mm.shape)
-    g = gravity if tilt_degrees(gravity) > _MIN_TILT else DOWN
-    bands = list(row_bands(*depth_mm.shape))
-    height = np.empty(depth_mm.shape)
-    for rows in bands:
-        up = -(g[0] * u + (g[1] * v[rows] + g[2])[:, None])
-        np.multiply(up, np.take(_DEPTH_CM, depth_mm[rows]), out=height[rows])
-    ground = height.min()
-    if ground > -_MIN_CAMERA_HEIGHT:
-        ground = -_DEFAULT_CAMERA_HEIGHT
-    level = np.empty(depth_mm.shape, dtype=np.uint8)
-    for rows in bands:
-        level[rows] = to_uint8(height[rows] - ground)
-    return level

@@ -91,6 +91,13 @@ def golden_synthetic(request: pytest.FixtureRequest) -> SimpleNamespace:
         )
 
 
+@pytest.fixture(params=['numpy', 'numba'])
+def backend(request: pytest.FixtureRequest) -> str:
+    if request.param == 'numba':
+        pytest.importorskip('numba', exc_type=ImportError)
+    return request.param
+
+
 @pytest.fixture(scope='session')
 def data() -> Path:
     if not DATA:

@@ -14,6 +14,9 @@ RUNS = {
     'flow': [
         '--size 40 56 --seconds 0.001 --methods dis farneback',
     ],
+    'hha': [
+        '--size 40 56 --batch 2 --rounds 1',
+    ],
     'optimizer_step': [
         '--net caffenet --divide 64 --rounds 1',
         '--net vgg16 --divide 64 --rounds 2 --steps 2',

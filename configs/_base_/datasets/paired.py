@@ -17,6 +17,9 @@ pack = dict(
         'scale_factor',
         'flip',
         'flip_direction',
+        # For EncodeHHA(on_device=True).
+        'homography_matrix',
+        'encoder_inputs',
     ),
 )
 load_color = [dict(type='LoadImageFromFile')]

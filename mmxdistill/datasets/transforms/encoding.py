@@ -9,7 +9,14 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.fileio import load
 
-from mmxdistill.encodings import PinholeCamera, encode_disparity, encode_hha
+from mmxdistill.encodings import (
+    PinholeCamera,
+    as_depth_mm,
+    encode_disparity,
+    encode_hha,
+)
+from mmxdistill.encodings.deferred import position_image
+from mmxdistill.encodings.hha import BACKENDS
 from mmxdistill.registry import TRANSFORMS
 
 __all__ = ['EncodeDisparity', 'EncodeHHA', 'FillDepth']
@@ -76,7 +83,13 @@ class EncodeHHA(BaseTransform):
 
     Modified Keys:
 
-    - img (np.uint8, (H, W, 3))
+    - img (np.uint8, (H, W, 3)): HHA, or :func:`position_image` if
+      ``on_device``
+
+    Added Keys:
+
+    - encoder_input (dict, only if ``on_device``): arguments of
+      :class:`HHAEncoder` for this frame
 
     Args:
         camera (str | dict | list, optional): Preset name, ``dict(fx, fy, cx,
@@ -85,18 +98,38 @@ class EncodeHHA(BaseTransform):
             ``camera``.
         use_gravity (bool): Take the direction of gravity from the sample
             instead of estimating it. Defaults to False.
+        backend (str): See :func:`mmxdistill.encodings.encode_hha`. Defaults
+            to 'auto'.
+        on_device (bool): Leave the encoding to the data preprocessor, which
+            must have ``encoders=dict(<modality>=dict(
+            type='mmxdistill.HHAEncoder'))``; see
+            :class:`MultiModalDataPreprocessor` for the transforms that may
+            follow. Defaults to False.
     """
 
-    def __init__(self, camera: Any = None, use_gravity: bool = False) -> None:
+    def __init__(
+        self,
+        camera: Any = None,
+        use_gravity: bool = False,
+        backend: str = 'auto',
+        on_device: bool = False,
+    ) -> None:
         if isinstance(camera, str) and camera.endswith('.json'):
             camera = load(camera)
         self.camera = (
             None if camera is None else PinholeCamera.from_any(camera)
         )
+        if backend not in BACKENDS:
+            raise ValueError(
+                f'EncodeHHA: backend must be one of {BACKENDS}, found '
+                f'{backend!r}'
+            )
         self.use_gravity = use_gravity
+        self.backend = backend
+        self.on_device = on_device
 
     def transform(self, results: dict) -> dict:
-        """Encode the depth image.
+        """Encode the depth image, or prepare it for the data preprocessor.
 
         Args:
             results (dict): Sample.
@@ -108,36 +141,49 @@ class EncodeHHA(BaseTransform):
             KeyError: The camera or the gravity is not known.
             ValueError: The depth image cannot be encoded.
         """
-        camera = self.camera
-        if camera is None:
-            if 'camera' not in results:
-                raise KeyError(
-                    'EncodeHHA needs a camera: give EncodeHHA(camera=...), a '
-                    'preset name or dict(fx=, fy=, cx=, cy=), or a data set '
-                    "whose samples have the key 'camera'"
-                )
-            camera = PinholeCamera.from_any(results['camera'])
-        gravity = None
-        if self.use_gravity:
-            if 'gravity' not in results:
-                raise KeyError(
-                    "EncodeHHA(use_gravity=True): the sample has no 'gravity'"
-                )
-            gravity = results['gravity']
+        camera, gravity = self._camera(results), self._gravity(results)
         depth = results['img']
         mask = results.get('depth_mask')
         try:
-            results['img'] = encode_hha(
-                depth,
-                camera,
-                None if mask is None else mask.astype(np.uint16),
-                gravity=gravity,
-            )
+            if self.on_device:
+                depth = as_depth_mm(depth)
+                camera.check_fits(*depth.shape)
+                results['encoder_input'] = dict(
+                    depth_mm=depth,
+                    raw_depth_mm=mask,
+                    camera=camera,
+                    gravity=gravity,
+                )
+                results['img'] = position_image(*depth.shape)
+            else:
+                results['img'] = encode_hha(
+                    depth, camera, mask, gravity=gravity, backend=self.backend
+                )
         except ValueError as error:
             raise ValueError(
                 f"'{results.get('img_path')}': {error}"
             ) from error
         return results
+
+    def _camera(self, results: dict) -> PinholeCamera:
+        if self.camera is not None:
+            return self.camera
+        if 'camera' not in results:
+            raise KeyError(
+                'EncodeHHA needs a camera: give EncodeHHA(camera=...), a '
+                'preset name or dict(fx=, fy=, cx=, cy=), or a data set '
+                "whose samples have the key 'camera'"
+            )
+        return PinholeCamera.from_any(results['camera'])
+
+    def _gravity(self, results: dict) -> Any:
+        if not self.use_gravity:
+            return None
+        if 'gravity' not in results:
+            raise KeyError(
+                "EncodeHHA(use_gravity=True): the sample has no 'gravity'"
+            )
+        return results['gravity']
 
 
 @TRANSFORMS.register_module()

@@ -7,11 +7,19 @@ from typing import Any
 
 import torch
 from mmdet.models.data_preprocessors import DetDataPreprocessor
-from torch import Tensor
+from torch import Tensor, nn
 
+from mmxdistill.encodings.batch import HHAEncoder
+from mmxdistill.models.data_preprocessors.device_encoding import (
+    encode_modality,
+    find_moves,
+)
 from mmxdistill.registry import MODELS
 
 __all__ = ['MultiModalDataPreprocessor']
+
+# The encodings do not know mmengine.
+MODELS.register_module(module=HHAEncoder)
 
 
 @MODELS.register_module()
@@ -21,7 +29,8 @@ class MultiModalDataPreprocessor(DetDataPreprocessor):
     Samples are channel-stacked images (sum of channels, H, W) in the order of
     ``modalities``; a batch is (N, sum of channels, H, W), zero-padded at the
     right and bottom after normalisation, which is padding with the mean colour
-    as Caffe's Fast R-CNN does.
+    as Caffe's Fast R-CNN does. Proposals learn the ``scale_factor`` of their
+    sample (for :class:`CaffeMaxIoUAssigner`).
 
     Args:
         modalities (dict[str, dict]): Name -> ``dict(mean=[...], std=[...],
@@ -31,6 +40,14 @@ class MultiModalDataPreprocessor(DetDataPreprocessor):
         pad_size_divisor (int): H and W are padded to a multiple. 32 lets the
             pool5 grids of VGG16 and both AlexNet geometries meet. Defaults
             to 1.
+        encoders (dict[str, dict], optional): Modality -> config of an encoder
+            (:class:`HHAEncoder`) that makes its image on the device, from
+            what ``EncodeHHA(on_device=True)`` left in the sample. The image
+            is then moved as ``homography_matrix`` tells, and equals that of
+            the loader up to the rounding of the resampling. Transforms that
+            resize, flip and crop can be followed; others raise an error.
+            ``PackDetInputs`` must have the ``meta_keys``
+            ``'encoder_inputs'`` and ``'homography_matrix'``.
         **kwargs: Of :class:`mmdet.models.DetDataPreprocessor` (``pad_mask``,
             ``batch_augments``, ...).
 
@@ -38,13 +55,15 @@ class MultiModalDataPreprocessor(DetDataPreprocessor):
         slices (dict[str, slice]): Channels of each modality.
 
     Raises:
-        ValueError: Means and stds do not fit each other.
+        ValueError: Means and stds do not fit each other, or ``encoders``
+            names a modality that there is not.
     """
 
     def __init__(
         self,
         modalities: dict[str, dict],
         pad_size_divisor: int = 1,
+        encoders: dict[str, dict] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(pad_size_divisor=pad_size_divisor, **kwargs)
@@ -61,6 +80,15 @@ class MultiModalDataPreprocessor(DetDataPreprocessor):
             stds += std
             self.slices[name] = slice(start, stop)
         self.order = order if order != sorted(order) else None
+        unknown = set(encoders or ()) - set(modalities)
+        if unknown:
+            raise ValueError(
+                f'encoders names {sorted(unknown)}, but the modalities are '
+                f'{list(modalities)}'
+            )
+        self.encoders = nn.ModuleDict(
+            {name: MODELS.build(cfg) for name, cfg in (encoders or {}).items()}
+        )
         # ImgDataPreprocessor normalises with whatever these buffers hold, but
         # its constructor takes 1 or 3 values only.
         self._enable_normalize = True
@@ -101,13 +129,44 @@ class MultiModalDataPreprocessor(DetDataPreprocessor):
         """
         images = data['inputs']
         self._check(images, data.get('data_samples'))
+        if self.encoders:
+            data = self._encode(data)
+            images = data['inputs']
         if self.order is not None:
             data = dict(data)
             if isinstance(images, Tensor):
                 data['inputs'] = images[:, self.order]
             else:
                 data['inputs'] = [image[self.order] for image in images]
-        return super().forward(data, training)
+        data = super().forward(data, training)
+        for sample in data['data_samples'] or ():
+            # mmdet hands the proposals to the assigner, but not the sample.
+            if 'proposals' in sample and 'scale_factor' in sample:
+                scale = dict(scale_factor=sample.scale_factor)
+                sample.proposals.set_metainfo(scale)
+        return data
+
+    def _encode(self, data: dict) -> dict:
+        """Move a batch to the device and encode what was left to it."""
+        moves = {
+            name: find_moves(
+                name, self.slices[name], data['inputs'], data['data_samples']
+            )
+            for name in self.encoders
+        }
+        data = self.cast_data(data)
+        samples = data['data_samples']
+        for name, encoder in self.encoders.items():
+            data['inputs'] = encode_modality(
+                encoder,
+                self.slices[name],
+                data['inputs'],
+                [sample.encoder_inputs[name] for sample in samples],
+                moves[name],
+            )
+        for sample in samples:  # copies; predictions shall not carry depth
+            del sample.encoder_inputs
+        return data
 
     def _check(self, images: Any, samples: Any) -> None:
         found = {int(image.shape[0]) for image in images}
@@ -118,8 +177,24 @@ class MultiModalDataPreprocessor(DetDataPreprocessor):
                 f'data_preprocessor.modalities {list(self.slices)} describes '
                 f'{wanted}: it must list the modalities of LoadModalities'
             )
+        if self.encoders and not samples:
+            raise ValueError(
+                'encoders of the data_preprocessor need data_samples with '
+                'what to encode'
+            )
         for sample in samples or ():
             names = sample.get('modalities')
+            waiting = set(sample.get('encoder_inputs', ()))
+            if waiting != set(self.encoders):
+                raise ValueError(
+                    f'the pipeline leaves {sorted(waiting)} to the encoders '
+                    'of the data_preprocessor, which has them for '
+                    f'{sorted(self.encoders)}. Both must have the same: '
+                    'EncodeHHA(on_device=True) in the pipeline of the '
+                    "modality, 'encoder_inputs' and 'homography_matrix' in "
+                    'the meta_keys of PackDetInputs, and encoders=dict('
+                    "hha=dict(type='mmxdistill.HHAEncoder')) here"
+                )
             if names is not None and tuple(names) != tuple(self.slices):
                 raise ValueError(
                     f'the pipeline stacks the modalities {tuple(names)}, but '

@@ -10,7 +10,13 @@ from mmxdistill.datasets.transforms import (
     EncodeHHA,
     FillDepth,
 )
-from mmxdistill.encodings import encode_disparity, encode_hha
+from mmxdistill.encodings import (
+    PinholeCamera,
+    encode_disparity,
+    encode_hha,
+)
+from mmxdistill.encodings.deferred import position_image
+from mmxdistill.registry import TRANSFORMS
 
 CAMERA = dict(fx=60.0, fy=60.0, cx=32.5, cy=24.5)
 
@@ -56,6 +62,47 @@ def test_encoder_errors_name_the_file():
     wrong = dict(fx=60.0, fy=60.0, cx=900.0, cy=24.5)
     with pytest.raises(ValueError, match=r'd\.png.*principal point'):
         EncodeHHA(camera=wrong)(dict(img=tilted_plane(), img_path='d.png'))
+
+
+@pytest.mark.parametrize('backend', ['numpy', 'auto'])
+def test_backend(backend):
+    depth = tilted_plane()
+    depth += np.random.default_rng(0).integers(0, 9, depth.shape, np.uint16)
+    encode = TRANSFORMS.build(
+        dict(type='mmxdistill.EncodeHHA', camera=CAMERA, backend=backend)
+    )
+    np.testing.assert_array_equal(
+        encode(dict(img=depth.copy()))['img'], encode_hha(depth, CAMERA)
+    )
+    with pytest.raises(ValueError, match="'numpy', 'numba'.*'gpu'"):
+        EncodeHHA(camera=CAMERA, backend='gpu')
+
+
+def test_on_device_leaves_depth_and_a_stand_in():
+    depth = tilted_plane()
+    mask = depth > 2500
+    gravity = [0.0, 1.0, 0.1]
+    encode = TRANSFORMS.build(
+        dict(
+            type='mmxdistill.EncodeHHA',
+            camera=CAMERA,
+            use_gravity=True,
+            on_device=True,
+        )
+    )
+    sample = encode(dict(img=depth.copy(), depth_mask=mask, gravity=gravity))
+    np.testing.assert_array_equal(sample['img'], position_image(48, 64))
+    left = sample['encoder_input']
+    np.testing.assert_array_equal(left['depth_mm'], depth)
+    np.testing.assert_array_equal(left['raw_depth_mm'], mask)
+    assert left['camera'] == PinholeCamera.from_any(CAMERA)
+    assert left['gravity'] == gravity
+    # Bad samples are found in the loader, where the file is known.
+    for bad in (depth / 1000, depth[:, :20]):
+        with pytest.raises(
+            ValueError, match=r"'d\.png': .*(metres|principal)"
+        ):
+            encode(dict(img=bad, gravity=gravity, img_path='d.png'))
 
 
 def test_disparity():

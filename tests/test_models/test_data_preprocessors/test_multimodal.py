@@ -1,6 +1,7 @@
 import pytest
 import torch
 from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
 
 from mmxdistill.registry import MODELS
 
@@ -55,6 +56,19 @@ def test_each_modality_has_its_own_statistics_and_order():
     assert model.slices == dict(
         rgb=slice(0, 3), thermal=slice(3, 4), hha=slice(4, 7)
     )
+
+
+@pytest.mark.parametrize('scale', [None, (1.5, 1.6)])
+def test_proposals_learn_the_scale(scale):
+    data = batch((3, 4, 5))
+    sample = data['data_samples'][0]
+    sample.proposals = InstanceData(bboxes=torch.ones(2, 4))
+    if scale is not None:
+        sample.set_metainfo(dict(scale_factor=scale))
+    model = build(modalities=dict(rgb=dict(mean=[0.0] * 3)))
+    (found,) = model(data)['data_samples']
+    assert found.proposals.get('scale_factor') == scale
+    assert found.proposals.bboxes.shape == (2, 4)
 
 
 def test_nothing_is_saved():
