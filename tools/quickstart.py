@@ -281,7 +281,7 @@ def main() -> None:
         head += '\nA smoke run: the numbers mean nothing.\n'
     steps = plan(work_dir, seeds, args.smoke)
     if not is_current(work_dir, steps, head):
-        minutes = 2 if args.smoke else 8 * len(seeds)
+        minutes = 2 if args.smoke else 6 * len(seeds)
         print(
             f'{len(steps)} steps, about {minutes} min on 2 cores, in '
             f'{Path.cwd()}\nCtrl-C stops; started again, it continues.'

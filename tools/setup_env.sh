@@ -18,6 +18,8 @@ opencv-python-headless==4.12.0.88
 onedl-mmengine==0.10.12
 onedl-mmcv==2.3.6
 onedl-mmdetection==3.5.1
+h5py==3.16.0
+numba==0.68.1
 setuptools<81
 mypy==2.4.1
 pytest==9.2.0
@@ -151,7 +153,8 @@ install_stack() {
             build_mmcv --no-deps --force-reinstall
     fi
     step '4/5 mmdet and the tools for the tests (about 1 min)' \
-        pip_install onedl-mmdetection scipy protobuf h5py pytest mypy ruff
+        pip_install onedl-mmdetection scipy protobuf h5py numba \
+        pytest mypy ruff
     step '5/5 mmxdistill' \
         pip_install --no-deps --no-build-isolation --editable "$ROOT"
     if ! has_stack "$VENV/bin/python"; then
