@@ -14,7 +14,9 @@ train_dataloader = dict(
     sampler=dict(_delete_=True, **_base_.epochs),
     dataset=dict(
         type='ConcatDataset',
-        datasets=[dict(**part, use=['rgb']) for part in _base_.detection.train],
+        datasets=[
+            dict(**part, use=['rgb']) for part in _base_.detection.train
+        ],
     ),
 )
 val_dataloader = dict(dataset=dict(**_base_.detection.val, use=['rgb']))

@@ -492,6 +492,18 @@ class TestPairs:
         assert len(text.splitlines()) - len(comments) == 7
         assert len(list((out / 'images').iterdir())) == 7
 
+    def test_failed_again_is_not_complete(self, pairs, raw, tmp_path):
+        """Files of an earlier run do not hide that a pair failed."""
+        out = tmp_path / 'out'
+        assert convert_pairs(pairs, raw, out, '--per-scene', 2) == 0
+        first = (out / 'train.txt').read_text().splitlines()[1]
+        frame = raw / first.split()[2]
+        frame.write_bytes(b'x' * frame.stat().st_size)
+        again = ['--per-scene', 2, '--overwrite']
+        assert convert_pairs(pairs, raw, out, *again) == 1
+        lines = (out / 'train.txt').read_text().splitlines()
+        assert sum(line[0] != '#' for line in lines) == 1
+
     def test_shards_and_resume(self, pairs, raw, tmp_path, capsys):
         out = tmp_path / 'out'
         args = ['--per-scene', 5]

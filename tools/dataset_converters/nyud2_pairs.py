@@ -188,7 +188,11 @@ def run(args: argparse.Namespace) -> int:
     todo = [task for task in mine if args.overwrite or not task.is_done()]
     done, failures = run_all(convert, todo, args.jobs, 'pairs')
     status = report(args.out, len(done), len(mine) - len(todo), failures)
-    complete = [task.pair for task in tasks if task.is_done()]
+    # With --overwrite, files of an earlier run may lie where one failed.
+    failed = set(todo) - {task for task, _ in done}
+    complete = [
+        task.pair for task in tasks if task not in failed and task.is_done()
+    ]
     untried = len(tasks) - len(complete) - len(failures)
     frame_list = args.out / f'{args.split}.txt'
     if untried:

@@ -45,8 +45,6 @@ model = dict(
         )
     ),
     test_cfg=dict(
-        rcnn=dict(
-            max_per_class=100, nms=dict(type='nms', iou_threshold=0.3)
-        )
+        rcnn=dict(max_per_class=100, nms=dict(type='nms', iou_threshold=0.3))
     ),
 )
