@@ -1,6 +1,5 @@
 """Caffe files: .caffemodel reading and writing, mapping to mm models."""
 
-from mmxdistill.caffe.atomic import atomic_write
 from mmxdistill.caffe.caffemodel import (
     CaffeLayer,
     CaffeModel,
@@ -12,7 +11,6 @@ from mmxdistill.caffe.mapping import caffe_to_mm, collect_blobs, mm_to_caffe
 __all__ = [
     'CaffeLayer',
     'CaffeModel',
-    'atomic_write',
     'caffe_to_mm',
     'collect_blobs',
     'mm_to_caffe',

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from mmxdistill.caffe.atomic import atomic_write
+from mmxdistill.atomic import atomic_write
 from mmxdistill.caffe.schema import V1_LAYER_TYPES, messages
 
 __all__ = [

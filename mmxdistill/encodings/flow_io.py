@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mmxdistill.caffe.atomic import atomic_write
+from mmxdistill.atomic import atomic_write
 
 __all__ = ['as_flow', 'flow_from_bytes', 'read_flow', 'write_flow']
 

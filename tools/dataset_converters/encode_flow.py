@@ -36,7 +36,7 @@ from parallel import (
     write_png,
 )
 
-from mmxdistill.caffe.atomic import atomic_write
+from mmxdistill.atomic import atomic_write
 from mmxdistill.encodings import (
     FLOW_CENTER,
     FLOW_METHODS,

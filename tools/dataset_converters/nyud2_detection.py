@@ -18,7 +18,7 @@ sys.path[:0] = [
 
 from parallel import add_arguments, report, run_all, take_shard, write_png
 
-from mmxdistill.caffe.atomic import atomic_write
+from mmxdistill.atomic import atomic_write
 from mmxdistill.datasets.coco import coco_file
 from mmxdistill.datasets.nyud2 import (
     CLASSES,

@@ -21,7 +21,7 @@ import numpy as np
 from mmengine.fileio import dump, load
 from mmengine.utils import track_progress_rich
 
-from mmxdistill.caffe.atomic import atomic_write
+from mmxdistill.atomic import atomic_write
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from parallel import (
 )
 from products import LEFT_OUT, report_left_out, write_json, write_lines
 
-from mmxdistill.caffe.atomic import atomic_write
+from mmxdistill.atomic import atomic_write
 from mmxdistill.datasets.coco import coco_file
 from mmxdistill.datasets.images import read_image
 from mmxdistill.datasets.nyud2 import CLASSES

@@ -18,8 +18,8 @@ if (ROOT / 'mmxdistill').is_dir():
 
 import torch
 
+from mmxdistill.atomic import atomic_write
 from mmxdistill.caffe import (
-    atomic_write,
     caffe_to_mm,
     collect_blobs,
     read_caffemodel,

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from mmxdistill.caffe import atomic_write
+from mmxdistill.atomic import atomic_write
 
 
 def test_writes_into_a_new_folder(tmp_path: Path) -> None:
