@@ -362,7 +362,7 @@ def test_bad_input_of_a_transfer(train_here, damage, options, messages):
         (
             bool,
             'model.roi_head.bbox_head.num_classes=7',
-            ['`num_classes` (7)', '`classes` 5', 'PairedCocoDataset'],
+            ['5 classes', "'television'", 'num_classes', 'bbox_head', '7'],
         ),
     ],
 )
