@@ -1,15 +1,147 @@
-"""Class-agnostic region proposals without a network."""
+"""Class-agnostic region proposals without a trained detector."""
 
 from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import torch
+from mmcv.ops import nms
+from mmengine.fileio import load
 
-__all__ = ['merge_proposals', 'selective_search', 'sliding_windows']
+__all__ = [
+    'StructuredEdges',
+    'edge_boxes',
+    'gradient_edges',
+    'merge_proposals',
+    'proposal_boxes',
+    'proposal_key',
+    'read_proposals',
+    'require_contrib',
+    'selective_search',
+    'sliding_windows',
+]
+
+# Canny's thresholds on the gradient of 8-bit levels (3x3 Sobel), and the
+# percentile of the gradient that counts as a full edge.
+_CANNY = (40, 120)
+_FULL_EDGE = 90
+# Smallest proposals, in square pixels of the searched image. OpenCV's default
+# of 1000 would miss every far person or car.
+_MIN_AREA = 30
+
+EdgeDetector = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+def proposal_key(image_path: str | os.PathLike[str]) -> str:
+    """Name under which a proposal file lists an image: mmdet's rule.
+
+    Args:
+        image_path (str or PathLike): Path of the image.
+
+    Returns:
+        str: ``'<folder>/<file>'``.
+    """
+    return '/'.join(Path(image_path).parts[-2:])
+
+
+def read_proposals(path: str | os.PathLike[str]) -> Mapping[str, Any]:
+    """Read a proposal file, as it is.
+
+    Args:
+        path (str or PathLike): A pickle, of whatever made it.
+
+    Returns:
+        Mapping[str, Any]: :func:`proposal_key` -> ``bboxes`` and ``scores``,
+        a dict or mmengine's ``InstanceData``; see :func:`proposal_boxes`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It holds something else, or is truncated.
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"proposal file '{path}' does not exist")
+    try:
+        proposals = load(os.fspath(path), file_format='pkl')
+    except Exception as error:  # unpickling may raise anything
+        raise ValueError(
+            f"'{path}' is no pickle, or truncated: {error}"
+        ) from None
+    if not isinstance(proposals, Mapping):
+        raise ValueError(
+            f"'{path}' holds a {type(proposals).__name__}, but a proposal "
+            "file maps '<folder>/<file>' of each image to bboxes and scores"
+        )
+    return proposals
+
+
+def proposal_boxes(item: Any) -> np.ndarray:
+    """Get the boxes of an image in a proposal file.
+
+    Args:
+        item (Any): Entry of the file.
+
+    Returns:
+        np.ndarray: float32 (n, 4), xyxy in pixels.
+
+    Raises:
+        ValueError: The entry is something else.
+    """
+    try:
+        boxes = np.asarray(item['bboxes'], np.float32)
+    except (KeyError, IndexError, TypeError, AttributeError):
+        raise ValueError(
+            f'a {type(item).__name__} instead of a dict or InstanceData with '
+            "'bboxes'"
+        ) from None
+    if boxes.size == 0:
+        return np.zeros((0, 4), np.float32)
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f'bboxes of shape {boxes.shape}, expected (n, 4)')
+    return boxes
+
+
+def require_contrib() -> Any:
+    """Get the contrib modules of OpenCV that the searches are in.
+
+    Returns:
+        module: ``cv2.ximgproc``.
+
+    Raises:
+        ImportError: OpenCV was built without its contrib modules.
+    """
+    if not hasattr(cv2, 'ximgproc'):
+        raise ImportError(
+            'selective search and EdgeBoxes are in OpenCV contrib: install '
+            "'opencv-contrib-python<4.13' in place of opencv-python (one cv2 "
+            "distribution at a time), or use the method 'windows'"
+        )
+    return cv2.ximgproc
+
+
+def _shrink(image: np.ndarray, max_side: int) -> tuple[np.ndarray, float]:
+    scale = min(1.0, max_side / max(image.shape[:2]))
+    small = cv2.resize(
+        image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA
+    )
+    return small, scale
+
+
+def _as_corners(
+    boxes: Any, scale: float, image_shape: tuple[int, ...]
+) -> np.ndarray:
+    """From (x, y, width, height) of the small image to xyxy of the image."""
+    corners = np.asarray(boxes, np.float32).reshape(-1, 4) / scale
+    corners[:, 2:] += corners[:, :2]
+    height, width = image_shape[:2]
+    limit = np.array([width, height, width, height], np.float32)
+    return np.minimum(corners, limit).astype(np.float32)
 
 
 def selective_search(image: np.ndarray, max_side: int = 400) -> np.ndarray:
@@ -27,28 +159,129 @@ def selective_search(image: np.ndarray, max_side: int = 400) -> np.ndarray:
     Raises:
         ImportError: OpenCV was built without its contrib modules.
     """
-    if not hasattr(cv2, 'ximgproc'):
-        raise ImportError(
-            'selective search is in OpenCV contrib: install '
-            "'opencv-contrib-python<4.13' in place of opencv-python (one cv2 "
-            "distribution at a time), or use the method 'windows'"
-        )
-    scale = min(1.0, max_side / max(image.shape[:2]))
-    small = cv2.resize(
-        image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA
-    )
-    search = cv2.ximgproc.segmentation.createSelectiveSearchSegmentation()
+    contrib = require_contrib()
+    small, scale = _shrink(image, max_side)
+    search = contrib.segmentation.createSelectiveSearchSegmentation()
     # Its ranking draws from C's generator (which Windows does not share).
     if os.name == 'posix':
         ctypes.CDLL(None).srand(0)
     search.setBaseImage(small)
     search.switchToSelectiveSearchFast()
-    boxes = search.process().astype(np.float32) / scale
-    boxes[:, 2:] += boxes[:, :2]
-    height, width = image.shape[:2]
-    return np.minimum(
-        boxes, np.array([width, height, width, height], np.float32)
+    return _as_corners(search.process(), scale, image.shape)
+
+
+def gradient_edges(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Thin edges of an image from its gradient: needs no model.
+
+    Canny's edges, each as strong as the largest gradient among the channels.
+
+    Args:
+        image (np.ndarray): uint8 image (H, W, 3).
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: Strength from 0 to 1 and direction
+        across the edge from 0 to pi, both float32 (H, W).
+    """
+    smooth = cv2.GaussianBlur(image, (0, 0), 1)
+    gradients = [
+        cv2.Sobel(smooth, cv2.CV_16S, *order).reshape(*image.shape[:2], -1)
+        for order in ((1, 0), (0, 1))
+    ]
+    lengths = np.hypot(*(g.astype(np.float32) for g in gradients))
+    steepest = lengths.argmax(axis=2)[..., None]
+    dx, dy = (
+        np.take_along_axis(g, steepest, 2)[..., 0].copy() for g in gradients
     )
+    length = np.take_along_axis(lengths, steepest, 2)[..., 0]
+    full = max(float(np.percentile(length, _FULL_EDGE)), 1.0)
+    thin = cv2.Canny(dx, dy, *_CANNY, L2gradient=True) > 0
+    strength = np.where(thin, np.minimum(length / full, 1), 0)
+    angle = np.arctan2(dy.astype(np.float32), dx.astype(np.float32)) % np.pi
+    return strength.astype(np.float32), angle.astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _read_forest(path: str) -> Any:
+    contrib = require_contrib()
+    try:
+        content = cv2.FileStorage()
+        content.open(path, cv2.FILE_STORAGE_READ)
+        options = content.getNode('options')
+        # OpenCV divides by this number without a look at it.
+        if not options.isMap() or options.getNode('numberOfTrees').empty():
+            raise ValueError('it has no trees')
+        return contrib.createStructuredEdgeDetection(path)
+    except (cv2.error, ValueError) as error:
+        raise ValueError(
+            f"'{path}' is no model of structured edges (OpenCV's "
+            f'model.yml.gz): {error}'
+        ) from None
+
+
+class StructuredEdges:
+    """Edges of a structured forest (OpenCV contrib), as EdgeBoxes used them.
+
+    Args:
+        path (str or PathLike): ``model.yml.gz`` of OpenCV's extra data; it is
+            read by the process that first needs it.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        if not os.path.isfile(self.path):
+            raise FileNotFoundError(f"edge model '{self.path}' does not exist")
+
+    def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Detect edges.
+
+        Args:
+            image (np.ndarray): uint8 image (H, W, 3), BGR.
+
+        Returns:
+            tuple[np.ndarray, np.ndarray]: As :func:`gradient_edges`.
+
+        Raises:
+            ImportError: OpenCV was built without its contrib modules.
+            ValueError: The file is no such model.
+        """
+        forest = _read_forest(self.path)
+        rgb = np.ascontiguousarray(image[..., ::-1], np.float32) / 255
+        edges = forest.detectEdges(rgb)
+        angle = forest.computeOrientation(edges)
+        return forest.edgesNms(edges, angle), angle
+
+
+def edge_boxes(
+    image: np.ndarray,
+    max_side: int = 400,
+    limit: int = 2000,
+    detector: EdgeDetector = gradient_edges,
+) -> np.ndarray:
+    """EdgeBoxes (OpenCV contrib): boxes that enclose whole contours.
+
+    Args:
+        image (np.ndarray): uint8 image (H, W, 3).
+        max_side (int): See :func:`selective_search`. Defaults to 400.
+        limit (int): Largest number of boxes. Defaults to 2000.
+        detector (Callable): Image -> strength and direction of its edges.
+            Defaults to :func:`gradient_edges`; :class:`StructuredEdges` is
+            what the method was published with.
+
+    Returns:
+        np.ndarray: float32 (n, 4), xyxy in pixels of ``image``, most likely
+        objects first.
+
+    Raises:
+        ImportError: OpenCV was built without its contrib modules.
+    """
+    contrib = require_contrib()
+    small, scale = _shrink(image, max_side)
+    search = contrib.createEdgeBoxes(maxBoxes=limit, minBoxArea=_MIN_AREA)
+    boxes, _ = search.getBoundingBoxes(*detector(small))
+    return _as_corners(boxes, scale, image.shape)
 
 
 def sliding_windows(
@@ -89,22 +322,36 @@ def sliding_windows(
 
 
 def merge_proposals(
-    sources: Sequence[np.ndarray], limit: int
+    sources: Sequence[np.ndarray], limit: int, max_iou: float = 0.9
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Unite lists of proposals, best of each first, without duplicates.
+    """Unite lists of proposals, best of each first, without near-duplicates.
 
     Args:
         sources (Sequence[np.ndarray]): Lists (n, 4), each in order of merit.
         limit (int): Largest number of proposals to keep.
+        max_iou (float): A box that overlaps a better one by more is left
+            out. Defaults to 0.9.
 
     Returns:
         tuple[np.ndarray, np.ndarray]: Boxes (m, 4) and scores (m,) falling
         from 1, both float32, in order.
     """
-    boxes = np.concatenate(sources)
     rank = np.concatenate([np.arange(len(source)) for source in sources])
-    boxes = boxes[np.argsort(rank, kind='stable')]
-    _, first = np.unique(boxes.round(), axis=0, return_index=True)
-    boxes = boxes[np.sort(first)][:limit]
+    order = np.argsort(rank, kind='stable')
+    boxes = np.concatenate(sources).astype(np.float32)[order]
+    boxes = boxes[_distinct(boxes, limit, max_iou)]
     scores = np.linspace(1, 0, len(boxes), endpoint=False, dtype=np.float32)
-    return boxes.astype(np.float32), scores
+    return boxes, scores
+
+
+def _distinct(boxes: np.ndarray, limit: int, max_iou: float) -> np.ndarray:
+    """Find the first ``limit`` boxes that repeat no better one."""
+    # Whether a box stays depends on better ones only: the time, quadratic,
+    # is not spent on what the limit cuts off anyway.
+    size = 2 * limit
+    while True:
+        merit = -torch.arange(len(boxes[:size]), dtype=torch.float32)
+        kept = nms(torch.from_numpy(boxes[:size]), merit, max_iou)[1].numpy()
+        if len(kept) >= limit or size >= len(boxes):
+            return kept[:limit]
+        size *= 2

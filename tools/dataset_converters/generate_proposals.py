@@ -1,41 +1,110 @@
-"""Make region proposals for a folder of images, or for aligned folders."""
+r"""Make region proposals for the images of a config or of folders.
+
+    python tools/dataset_converters/generate_proposals.py mine.pkl CONFIG \
+        --modalities rgb hha --method selective_search edge_boxes
+
+The proposals of all modalities and methods are united, best of each first,
+without near-duplicates. The file is what ``LoadProposals`` reads. A run that
+was stopped goes on where it was: what is done lies in ``<OUT>.parts``, which
+may be deleted once OUT is there.
+"""
 
 import argparse
+import pickle
+import shutil
 import sys
-from functools import partial
+from dataclasses import dataclass
+from os.path import abspath
 from pathlib import Path
+from typing import Any
 
 import cv2
+import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path[:0] = [
+    str(Path(__file__).resolve().parents[2]),
+    str(Path(__file__).resolve().parent),
+]
 
-from mmengine.fileio import dump
-from mmengine.utils import track_progress_rich
+from mmengine.fileio import load
+from mmengine.runner import set_random_seed
+from parallel import (
+    add_run_arguments,
+    check_settings,
+    report,
+    run_all,
+    take_shard,
+    walk,
+)
 
+from mmxdistill.atomic import atomic_write
+from mmxdistill.datasets.configured import (
+    SPLITS,
+    build_dataset,
+    dataset_configs,
+    image_loader,
+    split_modalities,
+)
 from mmxdistill.datasets.proposals import (
+    StructuredEdges,
+    edge_boxes,
+    gradient_edges,
     merge_proposals,
+    proposal_key,
+    require_contrib,
     selective_search,
     sliding_windows,
 )
+from mmxdistill.datasets.transforms import LoadModalities
 
+METHODS = ('selective_search', 'edge_boxes', 'windows')
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp')
 
 
 def parse_args() -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('out', type=Path, help='file to write, OUT.pkl')
+    """Parse and check the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
-        'folders',
+        'out', type=Path, metavar='OUT', help='file to write, OUT.pkl'
+    )
+    parser.add_argument(
+        'sources',
         nargs='+',
         type=Path,
-        help='image folder; more folders with the same file names add '
-        'proposals from other modalities (8-bit images)',
+        metavar='SOURCE',
+        help='a config (.py): the images of its data sets, as their pipelines '
+        'load and encode them; or a folder of 8-bit images, and further '
+        'folders with the same names, whose images are aligned to them',
+    )
+    parser.add_argument(
+        '--split',
+        nargs='+',
+        choices=SPLITS,
+        default=list(SPLITS),
+        help='of a config: whose images (default: all)',
+    )
+    parser.add_argument(
+        '--modalities',
+        nargs='+',
+        help='of a config: in which images to search (default: in those the '
+        'data set uses)',
     )
     parser.add_argument(
         '--method',
-        choices=['selective_search', 'windows', 'both'],
-        default='selective_search',
+        nargs='+',
+        choices=METHODS,
+        default=['selective_search'],
+        help='one or several (default: selective_search)',
+    )
+    parser.add_argument(
+        '--edge-model',
+        type=Path,
+        metavar='FILE',
+        help="OpenCV's model.yml.gz of structured edges for edge_boxes "
+        "(default: edges by Canny's rule, which needs no model)",
     )
     parser.add_argument(
         '--max-num', type=int, default=2000, help='proposals per image'
@@ -44,84 +113,271 @@ def parse_args() -> argparse.Namespace:
         '--max-side',
         type=int,
         default=400,
-        help='longer side at which selective search works, in pixels',
+        help='longer side in pixels at which the image is searched',
     )
-    parser.add_argument('--processes', type=int, default=2)
+    parser.add_argument(
+        '--max-iou',
+        type=float,
+        default=0.9,
+        help='a box that overlaps a better one by more is left out '
+        '(default: %(default)s)',
+    )
+    add_run_arguments(parser)
     args = parser.parse_args()
     if args.out.suffix != '.pkl':
         parser.error(f'{args.out}: the file name must end with .pkl')
-    for folder in args.folders:
-        if not folder.is_dir():
-            parser.error(f'{folder} is no folder')
+    if args.max_num < 1 or args.max_side < 1:
+        parser.error('--max-num and --max-side must be at least 1')
+    if not 0 < args.max_iou <= 1:
+        parser.error('--max-iou must be above 0 and at most 1')
+    if args.edge_model and 'edge_boxes' not in args.method:
+        parser.error('--edge-model is for --method edge_boxes')
+    if is_config(args) and len(args.sources) > 1:
+        parser.error('give one config, or folders')
+    if args.modalities and not is_config(args):
+        parser.error('--modalities is for a config')
     return args
 
 
-def propose(
-    name: str, folders: list[Path], method: str, max_num: int, max_side: int
-) -> dict:
-    """Proposals for one scene.
+def is_config(args: argparse.Namespace) -> bool:
+    """Whether the images are those of a config."""
+    return any(path.suffix == '.py' for path in args.sources)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Aligned images for which to make proposals.
+
+    Attributes:
+        key: Name in the proposal file.
+        info: Sample of the data set, with the paths of the images.
+        loader: Transform that loads them.
+    """
+
+    key: str
+    info: dict[str, Any]
+    loader: Any
+
+    def __str__(self) -> str:
+        """How messages name it."""
+        return self.key
+
+
+def scenes_of_config(args: argparse.Namespace) -> list[Scene]:
+    """List the images of the data sets of a config."""
+    scenes: dict[str, Scene] = {}
+    configs = dataset_configs(args.sources[0], args.split)
+    for name, config in configs.items():
+        if args.modalities:
+            known = config.get('modalities')
+            unknown = set(args.modalities) - set(known or ())
+            if unknown:
+                raise ValueError(
+                    f'the {name} data set has no modalities '
+                    f'{sorted(unknown)}, only {list(known or ())}'
+                )
+            config['use'] = args.modalities
+        dataset = build_dataset(config)
+        loader = image_loader(dataset)
+        for index in range(len(dataset)):
+            info = dataset.get_data_info(index)
+            info['instances'] = []
+            scene = Scene(proposal_key(info['img_path']), info, loader)
+            add_scene(scenes, scene)
+    return list(scenes.values())
+
+
+def add_scene(scenes: dict[str, Scene], scene: Scene) -> None:
+    """Add a scene that is new; two images must not share a name."""
+    other = scenes.setdefault(scene.key, scene)
+    paths = [abspath(item.info['img_path']) for item in (other, scene)]
+    if paths[0] != paths[1]:
+        raise ValueError(
+            f"'{paths[0]}' and '{paths[1]}' are both '{scene.key}' to "
+            'LoadProposals: make a file for each data set'
+        )
+
+
+def scenes_of_folders(folders: list[Path]) -> list[Scene]:
+    """List the images of the first folder, with their partners."""
+    for folder in folders:
+        if not folder.is_dir():
+            raise ValueError(f"'{folder}' is no folder (nor a config, *.py)")
+    # Two folders may have the same name: rgb/images, thermal/images.
+    names = [f'{number}: {path}' for number, path in enumerate(folders, 1)]
+    load_image = dict(
+        type='LoadImageFromFile',
+        # 16 bits are kept, to be refused and not cut down.
+        color_type=cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH,
+    )
+    loader = LoadModalities({name: [load_image] for name in names})
+    found = [
+        {source.name: source.path for source in walk(folder, SUFFIXES)}
+        for folder in folders
+    ]
+    stems = [
+        {name.with_suffix(''): path for name, path in files.items()}
+        for files in found
+    ]
+    if not found[0]:
+        raise ValueError(f"'{folders[0]}' holds no images {SUFFIXES}")
+    scenes: dict[str, Scene] = {}
+    for name, path in found[0].items():
+        paths = {
+            label: str(
+                files.get(name)
+                or same_stem.get(name.with_suffix(''))
+                or folder / name
+            )
+            for label, folder, files, same_stem in zip(
+                names, folders, found, stems, strict=True
+            )
+        }
+        info = dict(img_path=str(path), modality_paths=paths)
+        add_scene(scenes, Scene(proposal_key(abspath(path)), info, loader))
+    return list(scenes.values())
+
+
+class Proposer:
+    """Writes the proposals of a scene.
 
     Args:
-        name (str): File name in all folders.
-        folders (list[Path]): The folders.
-        method (str): See the command line.
-        max_num (int): Largest number of proposals.
-        max_side (int): See :func:`selective_search`.
+        args (argparse.Namespace): The command line.
+    """
 
-    Returns:
-        dict: ``bboxes`` and ``scores``.
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.parts = args.out.with_suffix('.parts')
+        self.methods = args.method
+        self.max_num = args.max_num
+        self.max_side = args.max_side
+        self.max_iou = args.max_iou
+        self.edges: Any = gradient_edges
+        if args.edge_model:
+            self.edges = StructuredEdges(args.edge_model)
+            # A wrong file shows before the work begins.
+            self.edges(np.zeros((64, 64, 3), np.uint8))
+
+    def file(self, scene: Scene) -> Path:
+        """Where the boxes of a scene are."""
+        return self.parts / f'{scene.key}.npy'
+
+    def __call__(self, scene: Scene) -> None:
+        """Search the images of a scene."""
+        set_random_seed(0)  # for pipelines that draw
+        images = split_modalities(scene.loader(dict(scene.info)))
+        sources = []
+        for name, image in images.items():
+            if image.dtype != np.uint8 or image.shape[2] not in (1, 3):
+                raise ValueError(
+                    f"modality '{name}' is {image.dtype} with "
+                    f'{image.shape[2]} channels, but the search needs 8-bit '
+                    'grey or colour: give a config whose pipeline encodes it '
+                    '(EncodeHHA, EncodeDisparity, ...), or encode the files '
+                    'first (encode_depth.py)'
+                )
+            colour = np.repeat(image, 3 // image.shape[2], axis=2)
+            sources += self._search(np.ascontiguousarray(colour))
+        if 'windows' in self.methods:
+            sources.append(sliding_windows(*colour.shape[:2]))
+        boxes, _ = merge_proposals(sources, self.max_num, self.max_iou)
+        with atomic_write(self.file(scene)) as file:
+            np.save(file, boxes)
+
+    def _search(self, image: np.ndarray) -> list[np.ndarray]:
+        found = []
+        if 'selective_search' in self.methods:
+            found.append(selective_search(image, self.max_side))
+        if 'edge_boxes' in self.methods:
+            found.append(
+                edge_boxes(image, self.max_side, self.max_num, self.edges)
+            )
+        return found
+
+
+def open_parts(args: argparse.Namespace, parts: Path) -> None:
+    """Make the folder of what is done, for these settings only.
 
     Raises:
-        ValueError: An image is missing or cannot be read.
+        ValueError: OUT comes from elsewhere.
+        SystemExit: It was begun with other settings.
     """
-    cv2.setNumThreads(1)
-    sources = []
-    for folder in folders:
-        image = cv2.imread(str(folder / name))
-        if image is None:
-            raise ValueError(f'{folder / name} is missing or no image')
-        if method != 'windows':
-            sources.append(selective_search(image, max_side))
-    if method != 'selective_search':
-        sources.append(sliding_windows(*image.shape[:2]))
-    boxes, scores = merge_proposals(sources, max_num)
-    return dict(bboxes=boxes, scores=scores)
+    settings = {
+        key: getattr(args, key)
+        for key in ('split', 'modalities', 'method', 'max_num', 'max_side')
+    }
+    settings |= dict(
+        sources=[str(path) for path in args.sources],
+        max_iou=args.max_iou,
+        edge_model=args.edge_model and str(args.edge_model),
+    )
+    file = parts / 'settings.json'
+    if not args.overwrite and args.out.exists() and not file.exists():
+        raise ValueError(
+            f"'{args.out}' is there, and how it was made is not known: write "
+            'to another file, or give --overwrite'
+        )
+    if args.overwrite and file.exists() and load(file) != settings:
+        shutil.rmtree(parts)
+    check_settings(parts, settings, args.overwrite)
+
+
+def join(out: Path, files: dict[str, Path]) -> None:
+    """Write the proposal file from its parts."""
+    proposals = {}
+    for key, file in files.items():
+        boxes = np.load(file)
+        scores = np.linspace(1, 0, len(boxes), endpoint=False)
+        proposals[key] = dict(bboxes=boxes, scores=scores.astype(np.float32))
+    with atomic_write(out) as stream:
+        pickle.dump(proposals, stream)
+    total = sum(len(item['bboxes']) for item in proposals.values())
+    print(
+        f'{out}: {len(proposals)} images, '
+        f'{total / len(proposals):.0f} proposals per image'
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the proposals; returns the exit status."""
+    if set(args.method) != {'windows'}:
+        require_contrib()
+    if is_config(args):
+        scenes = scenes_of_config(args)
+    else:
+        scenes = scenes_of_folders(args.sources)
+    proposer = Proposer(args)
+    open_parts(args, proposer.parts)
+    mine = take_shard(scenes, args.shard)
+    todo = [
+        scene
+        for scene in mine
+        if args.overwrite or not proposer.file(scene).exists()
+    ]
+    if todo:  # what is there will not be that of these images
+        args.out.unlink(missing_ok=True)
+    done, failures = run_all(proposer, todo, args.jobs, 'proposals')
+    status = report(proposer.parts, len(done), len(mine) - len(todo), failures)
+    files = {scene.key: proposer.file(scene) for scene in scenes}
+    missing = [key for key, file in files.items() if not file.exists()]
+    if missing:
+        print(
+            f'{len(missing)} of {len(files)} images have no proposals yet, '
+            f'e.g. {", ".join(missing[:3])}: {args.out} is written by the '
+            'command that finds all'
+        )
+    elif not failures:
+        join(args.out, files)
+    return status
 
 
 def main() -> None:
-    """Write the proposals of all images of the first folder."""
+    """Make the proposals, or say what is wrong."""
     args = parse_args()
-    names = sorted(
-        path.name
-        for path in args.folders[0].iterdir()
-        if path.suffix.lower() in SUFFIXES
-    )
-    if not names:
-        raise SystemExit(f'{args.folders[0]} holds no images {SUFFIXES}')
-    work = partial(
-        propose,
-        folders=args.folders,
-        method=args.method,
-        max_num=args.max_num,
-        max_side=args.max_side,
-    )
-    found = track_progress_rich(
-        work,
-        [(name,) for name in names],
-        nproc=args.processes,
-        description='proposals',
-    )
-    folder = args.folders[0].resolve().name
-    keys = [f'{folder}/{name}' for name in names]
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    partial_file = args.out.with_suffix('.part.pkl')
-    dump(dict(zip(keys, found, strict=True)), str(partial_file))
-    partial_file.replace(args.out)
-    total = sum(len(item['bboxes']) for item in found)
-    print(
-        f'{args.out}: {len(names)} images, '
-        f'{total / len(names):.0f} proposals per image'
-    )
+    try:
+        status = run(args)
+    except (ImportError, KeyError, OSError, ValueError) as error:
+        raise SystemExit(f'Error: {error}') from None
+    raise SystemExit(status)
 
 
 if __name__ == '__main__':
