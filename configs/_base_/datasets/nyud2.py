@@ -1,31 +1,7 @@
 # NYU Depth v2 with the 19 classes of Gupta et al., as docs/nyud2.md makes it.
 # Training on train is tested on val, training on trainval on test.
-_base_ = './paired.py'
+_base_ = './nyud2_classes.py'
 
-# The authors' Caffe nets take the same B, G, R means for colour and HHA.
-pixel_means = dict(mean=[102.9801, 115.9465, 122.7717])
-statistics = dict(rgb=pixel_means, hha=pixel_means)
-classes = (
-    'bathtub',
-    'bed',
-    'bookshelf',
-    'box',
-    'chair',
-    'counter',
-    'desk',
-    'door',
-    'dresser',
-    'garbage-bin',
-    'lamp',
-    'monitor',
-    'night-stand',
-    'pillow',
-    'sink',
-    'sofa',
-    'table',
-    'television',
-    'toilet',
-)
 data_root = '{{$MMXDISTILL_DATA:data}}/nyud2/'
 images = dict(
     rgb=dict(path='images/{stem}.png', pipeline=_base_.load_color),
@@ -72,7 +48,7 @@ pairs = dict(
 boxes = dict(
     type='mmxdistill.PairedCocoDataset',
     data_root=data_root,
-    metainfo=dict(classes=classes),
+    metainfo=dict(classes=_base_.classes),
     modalities=images,
     proposal_file='proposals.pkl',
 )

@@ -1,35 +1,11 @@
 # SUN RGB-D with the 19 classes of NYUD2, as docs/sunrgbd.md makes it. The list
 # pairs_not_nyud2.txt has no frame of NYUD2: it is the one for a transfer that
 # is evaluated on NYUD2.
-_base_ = './paired.py'
+_base_ = './nyud2_classes.py'
 
-# As for NYUD2: the means of the authors' Caffe nets.
-pixel_means = dict(mean=[102.9801, 115.9465, 122.7717])
-statistics = dict(rgb=pixel_means, hha=pixel_means)
-classes = (
-    'bathtub',
-    'bed',
-    'bookshelf',
-    'box',
-    'chair',
-    'counter',
-    'desk',
-    'door',
-    'dresser',
-    'garbage-bin',
-    'lamp',
-    'monitor',
-    'night-stand',
-    'pillow',
-    'sink',
-    'sofa',
-    'table',
-    'television',
-    'toilet',
-)
 files = dict(
     data_root='{{$MMXDISTILL_DATA:data}}/sunrgbd/',
-    metainfo=dict(classes=classes),
+    metainfo=dict(classes=_base_.classes),
     modalities=dict(
         rgb=dict(path='images/{stem}.jpg', pipeline=_base_.load_color),
         hha=dict(path='hha/{stem}.png', pipeline=_base_.load_color),
