@@ -1,7 +1,4 @@
 import itertools
-import json
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,17 +16,6 @@ from mmxdistill.registry import MODELS
 
 CELL = 16
 LOWEST = np.finfo(np.float32).min
-
-
-def golden(name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Settings per case and arrays of a golden file."""
-    root = os.environ.get('MMXDISTILL_DATA')
-    if root is None:
-        pytest.skip('MMXDISTILL_DATA is not set: no golden numbers')
-    path = Path(root, 'caffe_golden', f'{name}.npz')
-    with np.load(path, allow_pickle=False) as arrays:
-        data = dict(arrays)
-    return json.loads(str(data.pop('meta_json'))), data
 
 
 def away_from_zero(value: np.float32) -> int:
@@ -138,8 +124,8 @@ def check(
 
 
 @pytest.mark.golden
-def test_golden_roi_pooling() -> None:
-    meta, data = golden('layer_roi_pooling')
+def test_golden_roi_pooling(caffe_golden: Any) -> None:
+    meta, groups = caffe_golden('layer_roi_pooling')
     assert meta
     for case, settings in meta.items():
         layer = MODELS.build(
@@ -150,9 +136,7 @@ def test_golden_roi_pooling() -> None:
             )
         )
         arrays = {
-            key.removeprefix(f'{case}/'): torch.from_numpy(value)
-            for key, value in data.items()
-            if key.startswith(f'{case}/')
+            key: torch.from_numpy(value) for key, value in groups[case].items()
         }
         bottom = arrays['bottom'].requires_grad_()
         top = layer(bottom, arrays['rois'])
@@ -170,17 +154,17 @@ def test_golden_roi_pooling() -> None:
 
 
 @pytest.mark.golden
-def test_golden_unscaled_roi_pooling() -> None:
-    meta, data = golden('layer_sds')
+def test_golden_unscaled_roi_pooling(caffe_golden: Any) -> None:
+    meta, groups = caffe_golden('layer_sds')
     cases = [case for case in meta if case.startswith('roi_pooling')]
     assert cases
     for case in cases:
         size = meta[case]['pooled_h'], meta[case]['pooled_w']
+        data = groups[case]
         pooled = CaffeRoIPool(size, 1.0)(
-            torch.from_numpy(data[f'{case}/bottom']),
-            torch.from_numpy(data[f'{case}/rois']),
+            torch.from_numpy(data['bottom']), torch.from_numpy(data['rois'])
         )
-        np.testing.assert_array_equal(pooled.numpy(), data[f'{case}/top'])
+        np.testing.assert_array_equal(pooled.numpy(), data['top'])
 
 
 @pytest.mark.parametrize(
