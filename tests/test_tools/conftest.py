@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 
-from mmxdistill.datasets.synthetic import write_dataset
+from mmxdistill.synthetic import write_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 ITERATIONS = 6

@@ -8,8 +8,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / 'tools/dataset_converters'
-sys.path.insert(0, str(ROOT / 'tests/test_datasets'))
-sys.path.insert(0, str(ROOT / 'tests/test_datasets/test_sunrgbd'))
+sys.path.insert(0, str(ROOT / 'tests/test_converters'))
+sys.path.insert(0, str(ROOT / 'tests/test_converters/test_sunrgbd'))
 
 
 def runner(name, monkeypatch):

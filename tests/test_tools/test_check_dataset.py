@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
+from mmxdistill.datasets import sample_checks
+
 TOOLS = Path(__file__).resolve().parents[2] / 'tools/analysis_tools'
 SIZE = (24, 32)
 CONFIG = """
@@ -126,9 +128,8 @@ def check(data, monkeypatch, capsys):
 
 
 @pytest.fixture
-def checks(monkeypatch):
-    monkeypatch.setattr(sys, 'path', list(sys.path))
-    return runpy.run_path(str(TOOLS / 'sample_checks.py'))
+def checks():
+    return vars(sample_checks)
 
 
 def test_good_data(data, check):

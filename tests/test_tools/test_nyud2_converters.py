@@ -14,13 +14,13 @@ import pytest
 from mmdet.structures.bbox import get_box_tensor
 from mmengine.config import Config
 
-from mmxdistill.datasets.kinect import NYUD2_KINECT
-from mmxdistill.datasets.nyud2 import CLASSES, CROP, SPLITS
+from mmxdistill.converters.kinect import NYUD2_KINECT
+from mmxdistill.converters.nyud2 import CLASSES, CROP, SPLITS
 from mmxdistill.encodings import encode_hha
 from mmxdistill.registry import DATASETS
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / 'tests/test_datasets/test_nyud2'))
+sys.path.insert(0, str(ROOT / 'tests/test_converters/test_nyud2'))
 
 pytest.importorskip('h5py')
 from nyud2_files import (  # noqa: E402

@@ -25,7 +25,7 @@ from sunrgbd_files import (
     write_splits,
 )
 
-from mmxdistill.datasets.nyud2 import CLASSES
+from mmxdistill.converters.nyud2 import CLASSES
 from mmxdistill.encodings import PinholeCamera, encode_hha
 from mmxdistill.registry import DATASETS
 

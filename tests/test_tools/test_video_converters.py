@@ -30,7 +30,7 @@ from video_files import (
     write_tubes,
 )
 
-from mmxdistill.datasets import jhmdb
+from mmxdistill.converters import jhmdb
 from mmxdistill.encodings import compute_flow, encode_flow
 from mmxdistill.registry import DATASETS
 

@@ -30,10 +30,9 @@ sys.path[:0] = [
 from mmdet.datasets import CocoDataset
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import load
-from parallel import run_all
-from sample_checks import KINDS, Finding, Problem, Sample, check_sample
 
 from mmxdistill.atomic import atomic_write
+from mmxdistill.converters.work_list import run_all
 from mmxdistill.datasets.configured import (
     SPLITS,
     build_dataset,
@@ -42,6 +41,13 @@ from mmxdistill.datasets.configured import (
     image_loader,
 )
 from mmxdistill.datasets.proposals import proposal_key, read_proposals
+from mmxdistill.datasets.sample_checks import (
+    KINDS,
+    Finding,
+    Problem,
+    Sample,
+    check_sample,
+)
 
 _SHOWN = 5
 _SAMPLES_PER_TASK = 8

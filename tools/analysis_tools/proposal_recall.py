@@ -24,8 +24,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / 'tools/dataset_converters')]
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import load
 from mmengine.registry import init_default_scope
-from parallel import run_all
 
+from mmxdistill.converters.work_list import run_all
 from mmxdistill.datasets.configured import (
     SPLITS,
     build_dataset,

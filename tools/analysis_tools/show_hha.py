@@ -20,8 +20,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / 'tools/dataset_converters')]
 
 from encode_depth import add_depth_arguments, read_depth
 
-from mmxdistill.datasets.synthetic import render_scene
 from mmxdistill.encodings import HHADiagnostics, encode_hha_with_diagnostics
+from mmxdistill.synthetic import render_scene
 from mmxdistill.visualization import draw_depth, draw_image
 
 # Channel of the image, title, what the levels mean, ticks and their labels.

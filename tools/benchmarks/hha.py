@@ -38,7 +38,6 @@ from scipy.signal import convolve2d
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmxdistill.datasets.synthetic import RGBDFrame, render_scene
 from mmxdistill.encodings import (
     CameraLike,
     encode_hha,
@@ -46,6 +45,7 @@ from mmxdistill.encodings import (
 )
 from mmxdistill.encodings.batch import HHAEncoder
 from mmxdistill.registry import TRANSFORMS
+from mmxdistill.synthetic import RGBDFrame, render_scene
 
 CONVOLUTIONS = '18 scipy.signal.convolve2d'
 

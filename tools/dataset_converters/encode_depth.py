@@ -24,7 +24,8 @@ sys.path[:0] = [
 ]
 
 from mmengine.fileio import load
-from parallel import (
+
+from mmxdistill.converters.work_list import (
     Source,
     add_arguments,
     check_apart,
@@ -35,7 +36,6 @@ from parallel import (
     take_shard,
     write_png,
 )
-
 from mmxdistill.datasets.transforms import FillDepth, LoadDepthFromFile
 from mmxdistill.encodings import (
     HHADiagnostics,

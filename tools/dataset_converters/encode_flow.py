@@ -25,8 +25,9 @@ sys.path[:0] = [
     str(Path(__file__).resolve().parent),
 ]
 
-from clips import Clip, choose_frames, find_clips
-from parallel import (
+from mmxdistill.atomic import atomic_write
+from mmxdistill.converters.clips import Clip, choose_frames, find_clips
+from mmxdistill.converters.work_list import (
     add_arguments,
     check_apart,
     check_settings,
@@ -35,8 +36,6 @@ from parallel import (
     take_shard,
     write_png,
 )
-
-from mmxdistill.atomic import atomic_write
 from mmxdistill.encodings import (
     FLOW_CENTER,
     FLOW_METHODS,

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import encode_flow
-from clips import Clip
-from parallel import (
+
+from mmxdistill.converters.clips import Clip
+from mmxdistill.converters.images import read_image
+from mmxdistill.converters.work_list import (
     add_arguments,
     check_settings,
     report,
@@ -14,8 +16,6 @@ from parallel import (
     take_shard,
     write_png,
 )
-
-from mmxdistill.datasets.images import read_image
 from mmxdistill.encodings import FLOW_METHODS, compute_flow
 from mmxdistill.encodings import encode_flow as encode
 

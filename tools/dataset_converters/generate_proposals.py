@@ -28,7 +28,9 @@ sys.path[:0] = [
 
 from mmengine.fileio import load
 from mmengine.runner import set_random_seed
-from parallel import (
+
+from mmxdistill.atomic import atomic_write
+from mmxdistill.converters.work_list import (
     add_run_arguments,
     check_settings,
     report,
@@ -36,8 +38,6 @@ from parallel import (
     take_shard,
     walk,
 )
-
-from mmxdistill.atomic import atomic_write
 from mmxdistill.datasets.configured import (
     SPLITS,
     build_dataset,

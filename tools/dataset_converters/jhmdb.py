@@ -10,13 +10,17 @@ sys.path[:0] = [
     str(Path(__file__).resolve().parent),
 ]
 
-from clips import Clip
 from frame_folders import build_parser, link, write_flow
-from parallel import check_apart, run_all
-from products import LEFT_OUT, report_left_out, write_json
 
-from mmxdistill.datasets.coco import coco_file
-from mmxdistill.datasets.jhmdb import CLASSES, JHMDBFolder, JHMDBVideo
+from mmxdistill.converters.clips import Clip
+from mmxdistill.converters.coco import coco_file
+from mmxdistill.converters.jhmdb import CLASSES, JHMDBFolder, JHMDBVideo
+from mmxdistill.converters.products import (
+    LEFT_OUT,
+    report_left_out,
+    write_json,
+)
+from mmxdistill.converters.work_list import check_apart, run_all
 
 DESCRIPTION = (
     'JHMDB, {} of split {}. The last column and row of a box belong to its '

@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmxdistill.datasets.synthetic import DEFAULT_SIZES, write_dataset
+from mmxdistill.synthetic import DEFAULT_SIZES, write_dataset
 
 
 def parse_args() -> argparse.Namespace:

@@ -10,18 +10,22 @@ sys.path[:0] = [
     str(Path(__file__).resolve().parent),
 ]
 
-from clips import Clip
 from frame_folders import build_parser, link, write_flow
-from parallel import check_apart
-from products import LEFT_OUT, report_left_out, write_json
 
-from mmxdistill.datasets.coco import coco_file
-from mmxdistill.datasets.mot import (
+from mmxdistill.converters.clips import Clip
+from mmxdistill.converters.coco import coco_file
+from mmxdistill.converters.mot import (
     CLASSES,
     LABEL_FILES,
     MOTSequence,
     read_sequence,
 )
+from mmxdistill.converters.products import (
+    LEFT_OUT,
+    report_left_out,
+    write_json,
+)
+from mmxdistill.converters.work_list import check_apart
 
 DESCRIPTION = 'MOTChallenge sequences {}, boxes of {}'
 

@@ -16,11 +16,9 @@ sys.path[:0] = [
     str(Path(__file__).resolve().parent),
 ]
 
-from parallel import add_arguments, report, run_all, take_shard, write_png
-
 from mmxdistill.atomic import atomic_write
-from mmxdistill.datasets.coco import coco_file
-from mmxdistill.datasets.nyud2 import (
+from mmxdistill.converters.coco import coco_file
+from mmxdistill.converters.nyud2 import (
     CLASSES,
     NUM_FRAMES,
     SPLITS,
@@ -29,6 +27,13 @@ from mmxdistill.datasets.nyud2 import (
     coco_annotations,
     image_stem,
     read_mcg_boxes,
+)
+from mmxdistill.converters.work_list import (
+    add_arguments,
+    report,
+    run_all,
+    take_shard,
+    write_png,
 )
 from mmxdistill.encodings import encode_hha
 

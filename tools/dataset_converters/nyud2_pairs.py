@@ -11,16 +11,14 @@ sys.path[:0] = [
     str(Path(__file__).resolve().parent),
 ]
 
-from parallel import add_arguments, report, run_all, take_shard, write_png
-
 from mmxdistill.atomic import atomic_write
-from mmxdistill.datasets.kinect import (
+from mmxdistill.converters.kinect import (
     NYUD2_KINECT,
     disparity_to_mm,
     register_depth,
     undistort_color,
 )
-from mmxdistill.datasets.nyud2 import (
+from mmxdistill.converters.nyud2 import (
     CROP,
     NUM_FRAMES,
     FramePair,
@@ -33,6 +31,13 @@ from mmxdistill.datasets.nyud2 import (
     read_disparity,
     read_frame_list,
     spread_evenly,
+)
+from mmxdistill.converters.work_list import (
+    add_arguments,
+    report,
+    run_all,
+    take_shard,
+    write_png,
 )
 from mmxdistill.datasets.transforms import FillDepth
 from mmxdistill.encodings import encode_hha

@@ -13,21 +13,17 @@ sys.path[:0] = [
     str(Path(__file__).resolve().parent),
 ]
 
-from parallel import (
-    add_arguments,
-    check_apart,
-    report,
-    run_all,
-    take_shard,
-    write_png,
-)
-from products import LEFT_OUT, report_left_out, write_json, write_lines
-
 from mmxdistill.atomic import atomic_write
-from mmxdistill.datasets.coco import coco_file
-from mmxdistill.datasets.images import read_image
-from mmxdistill.datasets.nyud2 import CLASSES
-from mmxdistill.datasets.sunrgbd import (
+from mmxdistill.converters.coco import coco_file
+from mmxdistill.converters.images import read_image
+from mmxdistill.converters.nyud2 import CLASSES
+from mmxdistill.converters.products import (
+    LEFT_OUT,
+    report_left_out,
+    write_json,
+    write_lines,
+)
+from mmxdistill.converters.sunrgbd import (
     NYUD2_FOLDER,
     SENSORS,
     SUNRGBDFrame,
@@ -38,6 +34,14 @@ from mmxdistill.datasets.sunrgbd import (
     read_boxes,
     read_polygons,
     read_splits,
+)
+from mmxdistill.converters.work_list import (
+    add_arguments,
+    check_apart,
+    report,
+    run_all,
+    take_shard,
+    write_png,
 )
 from mmxdistill.encodings import encode_hha
 

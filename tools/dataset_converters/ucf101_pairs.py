@@ -12,11 +12,15 @@ sys.path[:0] = [
 ]
 
 import encode_flow
-from clips import VIDEOS
-from parallel import add_arguments, check_apart, walk
-from products import LEFT_OUT, report_left_out, write_lines
 
-from mmxdistill.datasets.ucf101 import check_avi, read_split
+from mmxdistill.converters.clips import VIDEOS
+from mmxdistill.converters.products import (
+    LEFT_OUT,
+    report_left_out,
+    write_lines,
+)
+from mmxdistill.converters.ucf101 import check_avi, read_split
+from mmxdistill.converters.work_list import add_arguments, check_apart, walk
 from mmxdistill.encodings import FLOW_METHODS
 
 # Pairs of each video in the paper.

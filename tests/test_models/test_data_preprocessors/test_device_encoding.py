@@ -11,8 +11,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dataset import pseudo_collate
 
 from mmxdistill import config_path
-from mmxdistill.datasets.synthetic import write_dataset
 from mmxdistill.registry import MODELS, TRANSFORMS
+from mmxdistill.synthetic import write_dataset
 
 SIZE = (160, 120)
 STATISTICS = dict(
