@@ -10,13 +10,11 @@ from mmxdistill.models.layers import (
     BoxUpsample,
     CaffeLRN,
     CaffeMaxPool,
-    CaffePower,
     CaffeRoIPool,
     ChannelScale,
     ClassifierGrid,
     ClassifierGridLoss,
     FeatureScale,
-    PickSlice,
 )
 from mmxdistill.models.losses import (
     CaffeCrossEntropyLoss,
@@ -25,8 +23,8 @@ from mmxdistill.models.losses import (
 )
 from mmxdistill.models.necks import AdaptationNeck
 from mmxdistill.models.roi_heads import (
+    DedupRoIHead,
     FastRCNNBBoxHead,
-    FastRCNNRoIHead,
     HypercolumnMaskHead,
     SingleRoIExtractor,
 )
@@ -48,21 +46,19 @@ __all__ = [
     'CaffeMaxIoUAssigner',
     'CaffeMaxPool',
     'CaffeNet',
-    'CaffePower',
     'CaffeRoIPool',
     'CaffeRoISampler',
     'CaffeSmoothL1Loss',
     'ChannelScale',
     'ClassifierGrid',
     'ClassifierGridLoss',
+    'DedupRoIHead',
     'FastRCNNBBoxHead',
-    'FastRCNNRoIHead',
     'FeatureL2Loss',
     'FeatureScale',
     'HypercolumnMaskHead',
     'LateFusionDetector',
     'MultiModalDataPreprocessor',
-    'PickSlice',
     'SingleRoIExtractor',
     'SqueezeNet',
     'SupervisionTransfer',

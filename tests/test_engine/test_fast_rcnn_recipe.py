@@ -110,7 +110,7 @@ def detector(fused=False):
             init_cfg=dict(type='Kaiming', layer='Conv2d'),
         ),
         roi_head=dict(
-            type='mmxdistill.FastRCNNRoIHead',
+            type='mmxdistill.DedupRoIHead',
             bbox_roi_extractor=dict(
                 type='mmxdistill.SingleRoIExtractor',
                 roi_layer=dict(type='mmxdistill.CaffeRoIPool', output_size=3),

@@ -10,7 +10,7 @@ LAST = 'iter_6.pth'
 FAITHFUL = """
 model = dict(
     roi_head=dict(
-        type='mmxdistill.FastRCNNRoIHead',
+        type='mmxdistill.DedupRoIHead',
         bbox_head=dict(
             bbox_coder=dict(_delete_=True, type='mmxdistill.CaffeBBoxCoder'),
         ),

@@ -6,7 +6,7 @@ model = dict(
     data_preprocessor=dict(type='mmxdistill.MultiModalDataPreprocessor'),
     backbone=dict(type='mmxdistill.CaffeNet', geometry='rgb'),
     roi_head=dict(
-        type='mmxdistill.FastRCNNRoIHead',
+        type='mmxdistill.DedupRoIHead',
         bbox_roi_extractor=dict(
             type='mmxdistill.SingleRoIExtractor',
             roi_layer=dict(type='mmxdistill.CaffeRoIPool', output_size=6),

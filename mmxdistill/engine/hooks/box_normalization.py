@@ -109,7 +109,7 @@ class BoxTargetNormalizationHook(Hook):
         state = checkpoint['state_dict']
         kept: dict[str, dict[str, torch.Tensor]] = {}
         for name, head in _heads(runner).items():
-            plain = head.folded_regression()
+            plain = head.unnormalized_regression()
             kept[name] = dict(
                 means=head.bbox_means.cpu(), stds=head.bbox_stds.cpu()
             )

@@ -16,7 +16,7 @@ from mmdet.utils import InstanceList
 from torch import Tensor, nn
 
 from mmxdistill.models.roi_heads.detections import check_test_cfg
-from mmxdistill.models.roi_heads.duplicates import score_once
+from mmxdistill.models.roi_heads.duplicates import score_unique_rois
 from mmxdistill.models.utils import build_network, load_weights
 from mmxdistill.registry import MODELS
 
@@ -30,7 +30,7 @@ class LateFusionDetector(BaseDetector):
     The class scores before softmax and the box-regression outputs of all
     streams are averaged; one decoding and one NMS follow (the paper, sec. 4.2,
     and the Eltwise layers of the released two-stream test nets). With streams
-    of :class:`FastRCNNRoIHead`, duplicate proposals are scored once.
+    of :class:`DedupRoIHead`, duplicate proposals are scored once.
 
     Args:
         streams (dict[str, dict]): Name -> ``dict(model=..., modality=...,
@@ -205,7 +205,7 @@ class LateFusionDetector(BaseDetector):
         features = self.extract_feat(batch_inputs)
         boxes = self._boxes(features, batch_data_samples)
         counts = [len(b) for b in boxes]
-        rois, scores, deltas = score_once(
+        rois, scores, deltas = score_unique_rois(
             partial(self._average, features),
             bbox2roi(boxes),
             self._dedup_stride,

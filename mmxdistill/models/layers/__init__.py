@@ -4,7 +4,7 @@ from mmxdistill.models.layers.hypercolumn import (
     BoxUpsample,
     ClassifierGrid,
     ClassifierGridLoss,
-    PickSlice,
+    select_class_channels,
     sum_hypercolumn,
 )
 from mmxdistill.models.layers.lrn import CaffeLRN
@@ -14,24 +14,19 @@ from mmxdistill.models.layers.roi_pool import (
     roi_pool,
     roi_pool_with_argmax,
 )
-from mmxdistill.models.layers.scale import (
-    CaffePower,
-    ChannelScale,
-    FeatureScale,
-)
+from mmxdistill.models.layers.scale import ChannelScale, FeatureScale
 
 __all__ = [
     'BoxUpsample',
     'CaffeLRN',
     'CaffeMaxPool',
-    'CaffePower',
     'CaffeRoIPool',
     'ChannelScale',
     'ClassifierGrid',
     'ClassifierGridLoss',
     'FeatureScale',
-    'PickSlice',
     'roi_pool',
     'roi_pool_with_argmax',
+    'select_class_channels',
     'sum_hypercolumn',
 ]

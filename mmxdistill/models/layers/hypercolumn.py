@@ -15,7 +15,7 @@ __all__ = [
     'BoxUpsample',
     'ClassifierGrid',
     'ClassifierGridLoss',
-    'PickSlice',
+    'select_class_channels',
     'sum_hypercolumn',
 ]
 
@@ -106,40 +106,27 @@ class BoxUpsample(nn.Module):
         return f'channels={self.channels}, size={self.size}'
 
 
-@MODELS.register_module()
-class PickSlice(nn.Module):
-    """A class's channels of a feature vector: Caffe-SDS's PickSlice layer.
+def select_class_channels(x: Tensor, labels: Tensor, channels: int) -> Tensor:
+    """Each row's own class of a class-specific vector.
+
+    The PickSlice layer of the authors' SDS network.
 
     Args:
+        x: Vectors of all classes one after the other, (R, classes *
+            channels).
+        labels: Class of each row, int64, (R,).
         channels: Channels per class.
+
+    Returns:
+        The class's channels, (R, channels).
+
+    Raises:
+        ValueError: If a shape is wrong or a label does not exist.
     """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.channels = channels
-
-    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
-        """Pick the slices.
-
-        Args:
-            x: Vectors of all classes one after the other, (R, classes *
-                channels).
-            labels: Class of each row, int64, (R,).
-
-        Returns:
-            The slices, (R, channels).
-
-        Raises:
-            ValueError: If a shape is wrong or a label does not exist.
-        """
-        classes = _num_classes(x, self.channels, 2)
-        _check_range('label', labels, len(x), classes)
-        rows = torch.arange(len(x), device=x.device)
-        return x.unflatten(1, (classes, self.channels))[rows, labels]
-
-    def extra_repr(self) -> str:
-        """Settings shown by ``print``."""
-        return f'channels={self.channels}'
+    classes = _num_classes(x, channels, 2)
+    _check_range('label', labels, len(x), classes)
+    rows = torch.arange(len(x), device=x.device)
+    return x.unflatten(1, (classes, channels))[rows, labels]
 
 
 def sum_hypercolumn(

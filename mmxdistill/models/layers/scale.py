@@ -1,4 +1,4 @@
-"""Scaling layers: measured (of the transfer), learned, and fixed."""
+"""Scaling layers: measured or fixed (of the transfer), and learned."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mmxdistill.registry import MODELS
 
-__all__ = ['CaffePower', 'ChannelScale', 'FeatureScale']
+__all__ = ['ChannelScale', 'FeatureScale']
 
 
 class FeatureScale(BaseModule):
@@ -115,39 +115,3 @@ class ChannelScale(BaseModule):
         shape = (-1,) + (1,) * (x.dim() - 2) if self.weight.dim() else ()
         y = x * self.weight.view(shape)
         return y if self.bias is None else y + self.bias.view(shape)
-
-
-@MODELS.register_module()
-class CaffePower(nn.Module):
-    """Fixed power of a scaled and shifted feature: Caffe's Power layer.
-
-    With ``power=1, shift=0`` the only scaling layer of the authors' Caffe.
-
-    Args:
-        power (float): Exponent. Defaults to 1.
-        scale (float): Multiplier. Defaults to 1.
-        shift (float): Added after the multiplication. Defaults to 0.
-    """
-
-    def __init__(
-        self, power: float = 1.0, scale: float = 1.0, shift: float = 0.0
-    ) -> None:
-        super().__init__()
-        self.power = power
-        self.scale = scale
-        self.shift = shift
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Compute ``(shift + scale * x) ** power``.
-
-        Args:
-            x (Tensor): Feature of any shape.
-
-        Returns:
-            Tensor: Of the shape of ``x``.
-        """
-        return (self.shift + self.scale * x) ** self.power
-
-    def extra_repr(self) -> str:
-        """Settings shown by ``print``."""
-        return f'power={self.power}, scale={self.scale}, shift={self.shift}'

@@ -31,7 +31,7 @@ class FastRCNNBBoxHead(BBoxHead):
 
     In training, regression targets may be normalised per class *and*
     coordinate (:meth:`set_box_statistics`); the weights that are saved do
-    without (:meth:`folded_regression`).
+    without (:meth:`unnormalized_regression`).
 
     Detections are those of Caffe if ``test_cfg.rcnn`` has ``max_per_class``
     (:func:`select_detections`), as ``dict(max_per_class=100,
@@ -162,7 +162,7 @@ class FastRCNNBBoxHead(BBoxHead):
         self.bbox_stds.copy_(given['stds'])
         self._normalized = True
 
-    def folded_regression(self) -> tuple[Tensor, Tensor]:
+    def unnormalized_regression(self) -> tuple[Tensor, Tensor]:
         """Weights of ``fc_reg`` that predict deltas without normalisation.
 
         The snapshot of the released training code (*Fast R-CNN*,

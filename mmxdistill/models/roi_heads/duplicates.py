@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ['score_once', 'unique_rois']
+__all__ = ['score_unique_rois', 'unique_rois']
 
 # RoIs (R, 5) -> class scores (R, C + 1) and box regression (R, 4C).
 Scorer = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -36,7 +36,7 @@ def unique_rois(rois: Tensor, stride: float) -> tuple[Tensor, Tensor]:
     return first.scatter_reduce(0, inverse, positions, 'amin'), inverse
 
 
-def score_once(
+def score_unique_rois(
     score: Scorer, rois: Tensor, stride: float | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Score one RoI of each set of duplicates, for all of them.

@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from mmxdistill.models.layers import (
     BoxUpsample,
-    CaffePower,
     ClassifierGrid,
     ClassifierGridLoss,
-    PickSlice,
+    select_class_channels,
     sum_hypercolumn,
 )
 from mmxdistill.registry import MODELS
@@ -33,10 +32,9 @@ class HypercolumnMaskHead(BaseModule):
 
     Per class, a grid of ``grid_size ** 2`` classifiers in the box sees the
     scaled feature maps of the image, sampled at the cells of the box, and
-    fc7 of the box: layers ``scale_<map>, conv_<map>`` (Caffe's names:
-    ``conv_pool2``, ``conv_conv4``) and ``fcfc7``, their box-upsampling and
-    slicing by class, sum, and interpolation of the classifiers'
-    probabilities.
+    fc7 of the box: layers ``conv_<map>`` (Caffe's names: ``conv_pool2``,
+    ``conv_conv4``) and ``fcfc7``, of which each box takes the channels of its
+    class, their sum, and interpolation of the classifiers' probabilities.
 
     The released solver trains this head alone (everything up to fc7 is
     frozen), and ``fcfc7`` slower. With a base rate of 0.001 and decay 0.001::
@@ -81,6 +79,7 @@ class HypercolumnMaskHead(BaseModule):
         maps = _ALEXNET_MAPS if maps is None else maps
         self.map_names = tuple(maps)
         per_class = grid_size**2
+        self.multipliers = {n: spec.get('scale') for n, spec in maps.items()}
         for name, spec in maps.items():
             if set(spec) != {'in_channels', 'kernel_size', 'scale'}:
                 raise ValueError(
@@ -95,11 +94,9 @@ class HypercolumnMaskHead(BaseModule):
                 kernel,
                 padding=kernel // 2,
             )
-            self.add_module(f'scale_{name}', CaffePower(scale=spec['scale']))
             self.add_module(f'conv_{name}', conv)
         self.fcfc7 = nn.Linear(fc7_channels, num_classes * per_class)
         self.upsample = BoxUpsample(per_class, mask_size)
-        self.pick = PickSlice(per_class)
         self.grid = ClassifierGrid(grid_size)
         self.loss_mask = ClassifierGridLoss(grid_size)
 
@@ -133,10 +130,12 @@ class HypercolumnMaskHead(BaseModule):
             raise ValueError(
                 f"'fc7' has {len(features['fc7'])} rows for {len(boxes)} boxes"
             )
-        vector = self.pick(self.fcfc7(features['fc7']), labels)
+        vector = select_class_channels(
+            self.fcfc7(features['fc7']), labels, self.upsample.channels
+        )
         sampled = []
         for name in self.map_names:
-            scaled = getattr(self, f'scale_{name}')(features[name])
+            scaled = features[name] * self.multipliers[name]
             scores = getattr(self, f'conv_{name}')(scaled)
             sampled.append(self.upsample(scores, boxes, labels))
         return sum_hypercolumn(vector, sampled, self.upsample.size)

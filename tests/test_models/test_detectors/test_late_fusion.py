@@ -153,7 +153,7 @@ def caffe_style(modality='rgb', stride=16):
     cfg = fast_rcnn(
         modality, bbox_coder=dict(type='mmxdistill.CaffeBBoxCoder')
     )
-    cfg.roi_head.type = 'mmxdistill.FastRCNNRoIHead'
+    cfg.roi_head.type = 'mmxdistill.DedupRoIHead'
     cfg.roi_head.bbox_roi_extractor.featmap_strides = [stride]
     cfg.test_cfg = CAFFE_TEST
     return cfg

@@ -4,7 +4,7 @@ import torch
 from golden import assert_close, leaf
 from torch.nn import functional as F
 
-from mmxdistill.models.layers import sum_hypercolumn
+from mmxdistill.models.layers import select_class_channels, sum_hypercolumn
 from mmxdistill.registry import MODELS
 
 
@@ -53,11 +53,13 @@ def test_golden_box_upsample(sds):
 
 
 @pytest.mark.golden
-def test_golden_pick_slice(sds):
+def test_golden_select_class_channels(sds):
     for case, settings, arrays in sds('pick_slice'):
         bottom = leaf(arrays['bottom'])
-        layer = build('PickSlice', channels=settings['channels'])
-        backward(layer(bottom, classes(arrays)), arrays, case)
+        picked = select_class_channels(
+            bottom, classes(arrays), settings['channels']
+        )
+        backward(picked, arrays, case)
         assert_close(bottom.grad, arrays['bottom_diff'], case)
 
 
@@ -81,15 +83,6 @@ def test_golden_repetition_and_sum(sds):
         for name, term in terms.items():
             expected = arrays.get(f'{name}_diff', arrays['top_diff'])
             assert_close(term.grad, expected, case)
-
-
-@pytest.mark.golden
-def test_golden_scale(sds):
-    for case, settings, arrays in sds('scale'):
-        bottom = leaf(arrays['bottom'])
-        layer = build('CaffePower', scale=settings['scale'])
-        backward(layer(bottom), arrays, case)
-        assert_close(bottom.grad, arrays['bottom_diff'], case)
 
 
 @pytest.mark.golden
@@ -263,11 +256,10 @@ def test_bad_input_of_box_upsample(shape, box, label, message):
 def test_bad_input_of_the_others():
     with pytest.raises(ValueError, match='must be positive'):
         build('BoxUpsample', channels=3, size=0)
-    pick = build('PickSlice', channels=3)
     with pytest.raises(ValueError, match='label must be from 0 to 1'):
-        pick(torch.zeros(1, 6), torch.tensor([2]))
+        select_class_channels(torch.zeros(1, 6), torch.tensor([2]), 3)
     with pytest.raises(ValueError, match='one label per box'):
-        pick(torch.zeros(2, 6), torch.tensor([1]))
+        select_class_channels(torch.zeros(2, 6), torch.tensor([1]), 3)
     with pytest.raises(ValueError, match=r'R, 9, h, w'):
         build('ClassifierGrid', grid_size=3)(torch.zeros(1, 4, 5, 5))
     loss = build('ClassifierGridLoss', grid_size=2)

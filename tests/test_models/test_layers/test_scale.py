@@ -39,22 +39,22 @@ def layer(type, **kwargs):
 
 
 @pytest.mark.golden
-def test_golden_power(caffe_golden):
-    """Fixed scaling; a factor alone is what FeatureScale multiplies by."""
+def test_golden_fixed_scale(caffe_golden):
+    """Caffe's Power layer with a factor alone is what FeatureScale does."""
     meta, groups = caffe_golden('layer_elementwise')
-    cases = [case for case in meta if 'power' in meta[case]]
+    cases = [
+        case
+        for case, settings in meta.items()
+        if settings.get('power') == 1 and settings['shift'] == 0
+    ]
     assert cases
     for case in cases:
-        arrays, settings = groups[case], meta[case]
-        layers = [layer('CaffePower', **settings)]
-        if settings['power'] == 1 and settings['shift'] == 0:
-            layers.append(FeatureScale(settings['scale']))
-        for module in layers:
-            bottom = leaf(arrays['bottom'])
-            top = module(bottom)
-            top.backward(torch.tensor(arrays['top_diff']))
-            assert_close(top, arrays['top'], case)
-            assert_close(bottom.grad, arrays['bottom_diff'], case)
+        arrays = groups[case]
+        bottom = leaf(arrays['bottom'])
+        top = FeatureScale(meta[case]['scale'])(bottom)
+        top.backward(torch.tensor(arrays['top_diff']))
+        assert_close(top, arrays['top'], case)
+        assert_close(bottom.grad, arrays['bottom_diff'], case)
 
 
 @pytest.mark.golden

@@ -132,7 +132,7 @@ def test_golden_snapshot(caffe_golden):
         head.set_box_statistics(
             arrays['means'][ours].view(-1, 4), arrays['stds'][ours].view(-1, 4)
         )
-        weight, bias = head.folded_regression()
+        weight, bias = head.unnormalized_regression()
         assert torch.equal(weight, arrays['weight_saved'][ours])
         assert torch.equal(bias, arrays['bias_saved'][ours])
         # Training goes on with the others.
@@ -143,7 +143,7 @@ def test_folded_weights_predict_what_the_head_predicts():
     head = build(bbox_coder=CAFFE).eval()
     torch.nn.init.normal_(head.fc_reg.weight, std=0.05)
     torch.nn.init.normal_(head.fc_reg.bias)
-    identity = head.folded_regression()
+    identity = head.unnormalized_regression()
     assert torch.equal(identity[0], head.fc_reg.weight)
     assert identity[0].data_ptr() != head.fc_reg.weight.data_ptr()
     rois, scores, _ = outputs()
@@ -152,7 +152,7 @@ def test_folded_weights_predict_what_the_head_predicts():
     other.load_state_dict(head.state_dict())
     head.set_box_statistics(*statistics())
     assert other.state_dict().keys() == head.state_dict().keys()
-    weight, bias = head.folded_regression()
+    weight, bias = head.unnormalized_regression()
     other.fc_reg.weight.data, other.fc_reg.bias.data = weight, bias
     for cfg in (CAFFE_TEST, MMDET_TEST):
         assert_same(
@@ -315,7 +315,7 @@ def test_class_agnostic_regression():
         rescale=True,
     )
     assert_same(found, same)
-    assert head.folded_regression()[0].shape == (4, 400)
+    assert head.unnormalized_regression()[0].shape == (4, 400)
 
 
 def test_half_precision_detections():

@@ -3,7 +3,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmxdistill.models.roi_heads.duplicates import score_once, unique_rois
+from mmxdistill.models.roi_heads.duplicates import (
+    score_unique_rois,
+    unique_rois,
+)
 
 
 def some_rois(n: int = 500, images: int = 2) -> Tensor:
@@ -53,14 +56,14 @@ def test_scores_are_copied_with_the_roi():
         seen.append(part)
         return part.sum(1, keepdim=True), part * 2
 
-    found, scores, deltas = score_once(score, rois, 16)
+    found, scores, deltas = score_unique_rois(score, rois, 16)
     index, inverse = unique_rois(rois, 16)
     assert torch.equal(seen[0], rois[index])
     assert torch.equal(found, rois[index[inverse]])
     assert torch.equal(scores, found.sum(1, keepdim=True))
     assert torch.equal(deltas, found * 2)
 
-    found, scores, _ = score_once(score, rois, None)
+    found, scores, _ = score_unique_rois(score, rois, None)
     assert found is rois and seen[1] is rois
 
 

@@ -10,19 +10,19 @@ from mmdet.utils import InstanceList
 from torch import Tensor
 
 from mmxdistill.models.roi_heads.detections import check_test_cfg
-from mmxdistill.models.roi_heads.duplicates import score_once
+from mmxdistill.models.roi_heads.duplicates import score_unique_rois
 from mmxdistill.registry import MODELS
 
-__all__ = ['FastRCNNRoIHead']
+__all__ = ['DedupRoIHead']
 
 
 @MODELS.register_module()
-class FastRCNNRoIHead(StandardRoIHead):
+class DedupRoIHead(StandardRoIHead):
     """``mmdet.StandardRoIHead`` that scores no RoI twice at test time.
 
     Proposals that round to the same cells of the feature map are scored once;
     all of them get the scores *and the box* of the first
-    (:func:`score_once`). Training is mmdet's.
+    (:func:`score_unique_rois`). Training is mmdet's.
 
     Args:
         deduplicate (bool): Whether duplicates are scored once. Needs a RoI
@@ -46,7 +46,7 @@ class FastRCNNRoIHead(StandardRoIHead):
             strides = self.bbox_roi_extractor.featmap_strides
             if len(strides) != 1:
                 raise ValueError(
-                    'FastRCNNRoIHead: bbox_roi_extractor has the strides '
+                    'DedupRoIHead: bbox_roi_extractor has the strides '
                     f'{list(strides)}, but RoIs are duplicates on one feature '
                     'map only: set deduplicate=False'
                 )
@@ -85,7 +85,7 @@ class FastRCNNRoIHead(StandardRoIHead):
             output = self._bbox_forward(x, rois)
             return output['cls_score'], output['bbox_pred']
 
-        rois, scores, deltas = score_once(
+        rois, scores, deltas = score_unique_rois(
             score, bbox2roi(boxes), self.dedup_stride
         )
         return self.bbox_head.predict_by_feat(

@@ -14,7 +14,7 @@ from mmxdistill.registry import MODELS
 CAFFE_TEST = dict(max_per_class=50, nms=dict(type='nms', iou_threshold=0.3))
 
 
-def config(kind='mmxdistill.FastRCNNRoIHead', stride=16, **kwargs):
+def config(kind='mmxdistill.DedupRoIHead', stride=16, **kwargs):
     cfg = copy.deepcopy(fast_rcnn())
     head = cfg.roi_head
     head.type = kind
