@@ -25,6 +25,38 @@ cv2.setNumThreads(0)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        '--only-gpu-skips',
+        action='store_true',
+        help='fail if a test is skipped for another reason than that there '
+        'is no GPU',
+    )
+
+
+def pytest_terminal_summary(
+    terminalreporter: Any, config: pytest.Config
+) -> None:
+    if not config.getoption('only_gpu_skips'):
+        return
+    skipped = terminalreporter.stats.get('skipped', [])
+    others = [r for r in skipped if 'GPU' not in str(r.longrepr)]
+    if others:
+        terminalreporter.section('skipped, but not for lack of a GPU')
+        for report in others:
+            terminalreporter.line(f'{report.nodeid}: {report.longrepr[2]}')
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    reporter = session.config.pluginmanager.get_plugin('terminalreporter')
+    if not session.config.getoption('only_gpu_skips') or reporter is None:
+        return
+    skipped = reporter.stats.get('skipped', [])
+    if any('GPU' not in str(report.longrepr) for report in skipped):
+        session.exitstatus = exitstatus or pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.fixture(scope='session')
 def data_root() -> Path:
     """Folder of the real data; skips the test where there is none."""

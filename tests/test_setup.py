@@ -98,6 +98,7 @@ case "$*" in
     *'pip cache remove'*)
         echo "pip cache remove" >>"$CALLS"
         rm "$STALE" ;;
+    *'pip uninstall'*) echo "pip uninstall" >>"$CALLS" ;;
     *'pip install'*)
         echo "pip install ${*:6}" >>"$CALLS"
         [ -z "$FAIL_AT" ] || [[ "$*" != *"$FAIL_AT"* ]] || exit 1
@@ -157,11 +158,14 @@ def machine(tmp_path):
 def test_first_and_second_set_up(machine):
     code, messages, calls = machine.set_up()
     assert code == 0, messages
-    order = ('ninja', 'torch', 'onedl-mmcv', 'onedl-mmdetection', '--editable')
+    order = (
+        *('ninja', 'torch', 'onedl-mmcv', 'onedl-mmdetection'),
+        *('uninstall', 'contrib', '--editable'),
+    )
     positions = [calls.index(name) for name in order]
     assert positions == sorted(positions)
     assert '38 % compiled' in messages
-    assert '5/5 mmxdistill' in messages
+    assert '6/6 mmxdistill' in messages
     assert f'using {machine.venv}/bin/python' in messages
     code, messages, calls = machine.set_up()
     assert (code, calls) == (0, '')

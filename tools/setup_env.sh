@@ -15,6 +15,7 @@ PINS='torch==2.13.0
 numpy==2.2.6
 opencv-python==4.12.0.88
 opencv-python-headless==4.12.0.88
+opencv-contrib-python-headless==4.12.0.88
 onedl-mmengine==0.10.12
 onedl-mmcv==2.3.6
 onedl-mmdetection==3.5.1
@@ -124,6 +125,14 @@ build_mmcv() {
         onedl-mmcv onedl-mmengine opencv-python opencv-python-headless
 }
 
+# mmcv and mmdet ask for one OpenCV each, and selective search and EdgeBoxes
+# need the contrib modules; all of them install the same cv2 folder.
+keep_one_opencv() {
+    "$VENV/bin/python" -m pip uninstall --yes \
+        opencv-python opencv-python-headless
+    pip_install --no-deps --force-reinstall opencv-contrib-python-headless
+}
+
 install_stack() {
     local base begin=$SECONDS
     if [ "$(cat "$STAMP" 2>/dev/null)" = incomplete ]; then
@@ -142,20 +151,21 @@ install_stack() {
         step "a virtual environment of $base" "$base" -m venv "$VENV"
     fi
     echo "$PINS" >"$STAMP.new"
-    step '1/5 build tools' pip_install --upgrade \
+    step '1/6 build tools' pip_install --upgrade \
         pip setuptools wheel ninja psutil packaging
-    step '2/5 PyTorch, a large download (about 2 min)' pip_install torch numpy
+    step '2/6 PyTorch, a large download (about 2 min)' pip_install torch numpy
     check_cuda_toolkit
-    step '3/5 mmcv, compiled unless cached (about 10 min)' build_mmcv
+    step '3/6 mmcv, compiled unless cached (about 10 min)' build_mmcv
     if ! "$VENV/bin/python" -c 'import mmcv.ops' >>"$LOG" 2>&1; then
         "$VENV/bin/python" -m pip cache remove 'onedl_mmcv*' >>"$LOG" || true
-        step '3/5 mmcv again: the cached one is for another PyTorch' \
+        step '3/6 mmcv again: the cached one is for another PyTorch' \
             build_mmcv --no-deps --force-reinstall
     fi
-    step '4/5 mmdet and the tools for the tests (about 1 min)' \
+    step '4/6 mmdet and the tools for the tests (about 1 min)' \
         pip_install onedl-mmdetection scipy protobuf h5py numba \
         pytest mypy ruff
-    step '5/5 mmxdistill' \
+    step '5/6 one OpenCV, with the contrib modules' keep_one_opencv
+    step '6/6 mmxdistill' \
         pip_install --no-deps --no-build-isolation --editable "$ROOT"
     if ! has_stack "$VENV/bin/python"; then
         "$VENV/bin/python" -c 'import mmcv.ops, mmdet' || true

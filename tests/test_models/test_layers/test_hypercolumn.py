@@ -268,7 +268,7 @@ def test_bad_input_of_the_others():
 
 
 @pytest.mark.skipif(
-    not torch.cuda.is_available(), reason='needs a CUDA device'
+    not torch.cuda.is_available(), reason='needs a GPU'
 )
 def test_cuda_equals_cpu():
     torch.manual_seed(0)

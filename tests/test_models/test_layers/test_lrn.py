@@ -54,7 +54,7 @@ def test_half_precision(dtype):
 
 
 @pytest.mark.skipif(
-    not torch.cuda.is_available(), reason='needs a CUDA device'
+    not torch.cuda.is_available(), reason='needs a GPU'
 )
 def test_cuda_equals_cpu():
     x = 300 * torch.randn(2, 16, 9, 11)

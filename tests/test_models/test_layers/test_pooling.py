@@ -85,7 +85,7 @@ def test_padding_is_never_a_maximum():
 
 
 @pytest.mark.skipif(
-    not torch.cuda.is_available(), reason='needs a CUDA device'
+    not torch.cuda.is_available(), reason='needs a GPU'
 )
 def test_cuda_equals_cpu():
     x = torch.randn(2, 5, 23, 34).round()  # with ties

@@ -412,7 +412,7 @@ def test_bad_settings(size: Any, scale: float, message: str) -> None:
 
 
 @pytest.mark.skipif(
-    not torch.cuda.is_available(), reason='needs a CUDA device'
+    not torch.cuda.is_available(), reason='needs a GPU'
 )
 @pytest.mark.parametrize(
     'dtype', [torch.float16, torch.float32, torch.float64]
