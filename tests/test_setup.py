@@ -103,7 +103,7 @@ case "$*" in
         echo "pip install ${*:6}" >>"$CALLS"
         [ -z "$FAIL_AT" ] || [[ "$*" != *"$FAIL_AT"* ]] || exit 1
         case "$*" in
-            *onedl-mmcv*)
+            *onedl-mmcv* | *' mmcv '*)
                 echo '[30/78] c++ -o ops.o'
                 [ -e "$STALE" ] || touch "$here/mmcv" ;;
             *--editable*) touch "$here/complete" ;;
@@ -183,6 +183,19 @@ def test_interrupted_set_up_is_made_anew(machine, fail_at):
     assert 'from an interrupted set-up and is made anew' in messages
     assert not (machine.venv / 'half-installed').exists()
     assert 'torch' in calls
+
+
+def test_original_stack_has_its_own_environment(machine):
+    (machine.bin.parent / 'complete').touch()  # an active environment
+    code, messages, calls = machine.set_up(MMXDISTILL_STACK='openmmlab')
+    assert code == 0, messages
+    assert f'using {machine.venv}-openmmlab/bin/python' in messages
+    assert ' mmcv mmengine ' in calls
+    assert ' mmdet ' in calls
+    assert 'onedl' not in calls
+    code, messages, calls = machine.set_up(MMXDISTILL_STACK='mmdet')
+    assert (code, calls) == (2, '')
+    assert 'must be onedl or openmmlab' in messages
 
 
 def test_new_pins_are_installed(machine):

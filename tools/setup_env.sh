@@ -8,23 +8,45 @@
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-VENV=$ROOT/.venv
+# The same import names come from two distributions: the maintained onedl-*
+# packages, or (MMXDISTILL_STACK=openmmlab) the original ones, for tests.
+STACK=${MMXDISTILL_STACK:-onedl}
+case $STACK in
+    onedl)
+        VENV=$ROOT/.venv
+        MMENGINE=onedl-mmengine MMCV=onedl-mmcv MMDET=onedl-mmdetection
+        STACK_PINS='onedl-mmengine==0.10.12
+onedl-mmcv==2.3.6
+onedl-mmdetection==3.5.1'
+        ;;
+    openmmlab)
+        VENV=$ROOT/.venv-openmmlab
+        MMENGINE=mmengine MMCV=mmcv MMDET=mmdet
+        STACK_PINS='mmengine==0.10.7
+mmcv==2.1.0
+mmdet==3.3.0'
+        ;;
+    *)
+        echo "MMXDISTILL_STACK=$STACK: must be onedl or openmmlab" >&2
+        exit 2
+        ;;
+esac
 STAMP=$VENV/mmxdistill-setup.txt  # the pins, written when all is installed
 LOG=$VENV/mmxdistill-setup.log
-PINS='torch==2.13.0
+# mmengine 0.10.7 and the build of mmcv 2.1.0 import pkg_resources, which
+# setuptools dropped.
+PINS="torch==2.13.0
 numpy==2.2.6
 opencv-python==4.12.0.88
 opencv-python-headless==4.12.0.88
 opencv-contrib-python-headless==4.12.0.88
-onedl-mmengine==0.10.12
-onedl-mmcv==2.3.6
-onedl-mmdetection==3.5.1
+$STACK_PINS
 h5py==3.16.0
 numba==0.68.1
 setuptools<81
 mypy==2.4.1
 pytest==9.2.0
-ruff==0.17.5'
+ruff==0.17.5"
 
 say() { echo "[setup] $*" >&2; }
 
@@ -122,7 +144,7 @@ sys.exit(3 if torch.cuda.is_available() and CUDA_HOME is None else 0)' \
 build_mmcv() {
     MMCV_WITH_OPS=1 MAX_JOBS=$(getconf _NPROCESSORS_ONLN) \
         pip_install --verbose --no-build-isolation "$@" \
-        onedl-mmcv onedl-mmengine opencv-python opencv-python-headless
+        "$MMCV" "$MMENGINE" opencv-python opencv-python-headless
 }
 
 # mmcv and mmdet ask for one OpenCV each, and selective search and EdgeBoxes
@@ -157,12 +179,12 @@ install_stack() {
     check_cuda_toolkit
     step '3/6 mmcv, compiled unless cached (about 10 min)' build_mmcv
     if ! "$VENV/bin/python" -c 'import mmcv.ops' >>"$LOG" 2>&1; then
-        "$VENV/bin/python" -m pip cache remove 'onedl_mmcv*' >>"$LOG" || true
+        "$VENV/bin/python" -m pip cache remove "${MMCV//-/_}*" >>"$LOG" || true
         step '3/6 mmcv again: the cached one is for another PyTorch' \
             build_mmcv --no-deps --force-reinstall
     fi
     step '4/6 mmdet and the tools for the tests (about 1 min)' \
-        pip_install onedl-mmdetection scipy protobuf h5py numba \
+        pip_install "$MMDET" scipy protobuf h5py numba \
         pytest mypy ruff
     step '5/6 one OpenCV, with the contrib modules' keep_one_opencv
     step '6/6 mmxdistill' \
@@ -179,6 +201,8 @@ install_stack() {
 setup_env() {
     local python stamp
     for python in ${PYTHON:-} python python3; do
+        # Which stack an active environment has is its owner's choice.
+        [ -z "${MMXDISTILL_STACK:-}" ] || break
         python=$(command -v "$python") || continue
         if has_stack "$python"; then
             PYTHON=$python
