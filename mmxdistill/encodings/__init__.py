@@ -4,7 +4,8 @@
 """
 
 from .camera import CameraLike, PinholeCamera
-from .disparity import as_depth_mm, encode_disparity
+from .depth import as_depth_mm
+from .disparity import encode_disparity
 from .flow import FLOW_METHODS, compute_flow
 from .flow_image import (
     FLOW_CENTER,

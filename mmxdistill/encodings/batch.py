@@ -86,7 +86,7 @@ class HHAEncoder(nn.Module):
         Args:
             depth_mm: (N, H, W), or a list of (H, W) of any sizes: depth in
                 millimetres, holes filled if possible; 0 = missing. Any real
-                dtype of more than 8 bits; rounded to integers.
+                dtype of more than 8 bits; fractions count.
             raw_depth_mm: Like ``depth_mm``: 0 where depth was not measured.
                 By default every positive depth is measured.
             cameras: Camera of each frame. By default that of the encoder.

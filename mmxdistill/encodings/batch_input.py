@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from .disparity import MAX_METRES, MAX_MM, as_depth_mm
+from .depth import MAX_METRES, MAX_MM, MIN_MM, as_depth_mm
 from .gravity import DOWN, unit_vector
 from .hha import valid_mask
 
@@ -39,7 +39,7 @@ def check_and_stack(
     """Check the input as `encode_hha` does, and pad it.
 
     Returns:
-        Whole millimetres, float64 (N, H, W); where they are measured, bool
+        Millimetres, float64 (N, H, W); where they are measured, bool
         (N, H, W); and the size (h, w) of each frame.
     """
     frames = list(depth_mm)
@@ -53,9 +53,9 @@ def check_and_stack(
 
     def refuse(i: int) -> None:
         """Raise the error that `encode_hha` raises for a frame."""
-        depth = as_depth_mm(frames[i].cpu().numpy(), f'depth_mm[{i}]')
+        depth = as_depth_mm(_array(frames[i]), f'depth_mm[{i}]')
         if raws is not None:
-            valid_mask(depth, raws[i].cpu().numpy(), f'raw_depth_mm[{i}]')
+            valid_mask(depth, _array(raws[i]), f'raw_depth_mm[{i}]')
 
     for i, frame in enumerate(frames):
         real = frame.element_size() > 1 and not frame.is_complex()
@@ -67,8 +67,8 @@ def check_and_stack(
     high, low = depth.amax((1, 2)), depth.amin((1, 2))
     # NaN fails every comparison.
     fine = (low >= 0) & (high <= MAX_MM) & ((high == 0) | (high > MAX_METRES))
-    depth = depth.add(0.5).floor_()
     valid = depth > 0
+    fine &= ~(valid & (depth < MIN_MM)).any(2).any(1)
     if raws is not None:
         raw = _pad(raw_depth_mm, raws)
         fine &= (raw.amin((1, 2)) >= 0) & raw.amax((1, 2)).isfinite()
@@ -77,6 +77,12 @@ def check_and_stack(
         for i in (~fine).nonzero().flatten().tolist():
             refuse(i)
     return depth, valid, [(f.shape[0], f.shape[1]) for f in frames]
+
+
+def _array(frame: Tensor) -> np.ndarray:
+    """As NumPy, which does not know all that PyTorch does (bfloat16)."""
+    known = frame.dtype != torch.bfloat16
+    return np.asarray((frame if known else frame.double()).cpu().numpy())
 
 
 def _pad(batch: Frames | None, frames: list[Tensor]) -> Tensor:

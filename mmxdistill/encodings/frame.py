@@ -15,15 +15,14 @@ from .constants import (
     MIN_TILT,
     NO_NORMAL_LEVEL,
 )
-from .disparity import depth_cm_table, to_uint8
+from .depth import DepthMap, depth_cm
+from .disparity import to_uint8
 from .gravity import DOWN, GravityEstimate, estimate_gravity, tilt_degrees
 from .normals import row_bands, surface_normals
 
 __all__ = ['NumpyFrame', 'ground_cm', 'height_axis']
 
 FloatArray = NDArray[np.float64]
-
-_DEPTH_CM = depth_cm_table()
 
 
 def height_axis(gravity: FloatArray) -> FloatArray:
@@ -41,14 +40,14 @@ class NumpyFrame:
     """A depth map with its camera.
 
     Args:
-        depth_mm: uint16 (H, W), positive where valid.
+        depth_mm: (H, W) of `as_depth_mm`, positive where valid.
         valid: bool (H, W), the pixels that take part in the normals.
         camera: Intrinsics.
     """
 
     def __init__(
         self,
-        depth_mm: NDArray[np.uint16],
+        depth_mm: DepthMap,
         valid: NDArray[np.bool_],
         camera: PinholeCamera,
     ) -> None:
@@ -104,7 +103,7 @@ class NumpyFrame:
         height = np.empty(shape)
         for rows in bands:
             up = -(g[0] * u + (g[1] * v[rows] + g[2])[:, None])
-            z = np.take(_DEPTH_CM, self.depth_mm[rows])
+            z = depth_cm(self.depth_mm[rows])
             np.multiply(up, z, out=height[rows])
         ground = ground_cm(float(height.min()))
         level = np.empty(shape, dtype=np.uint8)

@@ -21,6 +21,7 @@ from .constants import (
     ANGLE_RADIUS,
     GRAVITY_RADIUS,
 )
+from .depth import DepthMap
 from .frame import ground_cm, height_axis
 from .gravity import GravityEstimate, find_axis
 
@@ -49,9 +50,7 @@ def _compiled(**options: Any) -> Callable[[Function], Function]:
 
 
 @_compiled()
-def _inverse_depth(
-    depth_mm: NDArray[np.uint16], valid: NDArray[np.bool_]
-) -> FloatArray:
+def _inverse_depth(depth_mm: DepthMap, valid: NDArray[np.bool_]) -> FloatArray:
     """1/z in 1/cm where valid, else 0; float64 (H, W)."""
     q = np.empty(depth_mm.shape)
     for r in range(depth_mm.shape[0]):
@@ -245,7 +244,7 @@ def _cosines(
     inverse_length: FloatArray,
     u: FloatArray,
     v: float,
-    depth_mm: NDArray[np.uint16],
+    depth_mm: DepthMap,
     gravity: FloatArray,
     out: FloatArray,
 ) -> int:
@@ -288,7 +287,7 @@ def _look_up(
 @_compiled()
 def _angle_level(
     q: FloatArray,
-    depth_mm: NDArray[np.uint16],
+    depth_mm: DepthMap,
     u: FloatArray,
     v: FloatArray,
     radius: int,
@@ -318,7 +317,7 @@ def _angle_level(
 
 @_compiled(fastmath={'nnan', 'nsz'})
 def _lowest(
-    depth_mm: NDArray[np.uint16], u: FloatArray, v: FloatArray, g: FloatArray
+    depth_mm: DepthMap, u: FloatArray, v: FloatArray, g: FloatArray
 ) -> float:
     """Smallest height, cm from the camera."""
     lowest = np.inf
@@ -332,7 +331,7 @@ def _lowest(
 
 @_compiled()
 def _height_level(
-    depth_mm: NDArray[np.uint16],
+    depth_mm: DepthMap,
     u: FloatArray,
     v: FloatArray,
     g: FloatArray,
@@ -376,14 +375,14 @@ class NumbaFrame:
     """A depth map with its camera; does what `NumpyFrame` does.
 
     Args:
-        depth_mm: uint16 (H, W), positive where valid.
+        depth_mm: (H, W) of `as_depth_mm`, positive where valid.
         valid: bool (H, W), the pixels that take part in the normals.
         camera: Intrinsics.
     """
 
     def __init__(
         self,
-        depth_mm: NDArray[np.uint16],
+        depth_mm: DepthMap,
         valid: NDArray[np.bool_],
         camera: PinholeCamera,
     ) -> None:

@@ -16,11 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .camera import CameraLike, PinholeCamera
-from .disparity import (
-    as_depth_mm,
-    check_no_nan_no_negative,
-    disparity_level,
-)
+from .depth import DepthMap, as_depth_mm, check_no_nan_no_negative
+from .disparity import disparity_level
 from .frame import NumpyFrame
 from .gravity import tilt_degrees, unit_vector
 
@@ -72,7 +69,8 @@ def encode_hha(
     Args:
         depth_mm: (H, W) depth in millimetres, registered to the colour
             image, holes filled if possible; 0 = missing. Any real dtype of
-            more than 8 bits, any memory layout; rounded to integers.
+            more than 8 bits, any memory layout. Fractions count: only grey
+            levels are rounded.
         camera: Camera of the depth map, see `PinholeCamera.from_any`.
         raw_depth_mm: (H, W) depth before hole filling, or any map that is 0
             exactly where depth was not measured. Those pixels take no part
@@ -165,7 +163,7 @@ def _frame_class(backend: str) -> Any:
 
 
 def valid_mask(
-    depth_mm: NDArray[np.uint16],
+    depth_mm: DepthMap,
     raw_depth_mm: ArrayLike | None,
     name: str = 'raw_depth_mm',
 ) -> NDArray[np.bool_]:

@@ -17,15 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .camera import PinholeCamera
-from .disparity import depth_cm_table
+from .depth import DepthMap, inverse_depth
 
 __all__ = ['row_bands', 'surface_normals']
 
 FloatArray = NDArray[np.float64]
-
-with np.errstate(divide='ignore'):
-    _INVERSE_DEPTH = 1.0 / depth_cm_table()
-_INVERSE_DEPTH[0] = 0.0
 
 # Images are processed in bands of at least so many rows and about so many
 # pixels: the temporaries stay in the cache, and allocating them anew for
@@ -42,7 +38,7 @@ def row_bands(height: int, width: int) -> Iterator[slice]:
 
 
 def surface_normals(
-    depth_mm: NDArray[np.uint16],
+    depth_mm: DepthMap,
     valid: NDArray[np.bool_],
     camera: PinholeCamera,
     radius: int,
@@ -56,7 +52,7 @@ def surface_normals(
     it may be missing itself.
 
     Args:
-        depth_mm: uint16 (H, W), positive where valid.
+        depth_mm: (H, W) of `as_depth_mm`, positive where valid.
         valid: bool (H, W), the pixels that take part in the fits.
         camera: Intrinsics.
         radius: Half size of the window, pixels (3 for the angle channel, 10
@@ -102,7 +98,7 @@ def surface_normals(
 
 
 def _moment_images(
-    depth_mm: NDArray[np.uint16],
+    depth_mm: DepthMap,
     valid: NDArray[np.bool_],
     x: NDArray[Any],
     y: NDArray[Any],
@@ -115,7 +111,7 @@ def _moment_images(
     mx = m * x
     my = m * y
     yield from (m, mx, my, mx * x, mx * y, my * y)
-    q = np.take(_INVERSE_DEPTH, depth_mm)
+    q = inverse_depth(depth_mm)
     q *= valid
     yield q
     yield q * x

@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -140,10 +141,13 @@ def time_encoders(frame: RGBDFrame, args: argparse.Namespace) -> None:
     calls: dict[str, Callable[[], object]] = {
         CONVOLUTIONS: lambda: usual_sums(depth, raw > 0)
     }
+    # In quarters of a millimetre depth has no table.
+    exact = np.where(depth > 0, depth + 0.25, 0)
     for backend in ('numpy', 'numba'):
-        calls[f'encode_hha, {backend}'] = lambda backend=backend: encode_hha(
-            depth, camera, raw, backend=backend
-        )
+        for kind, frame_mm in (('', depth), (', fractions', exact)):
+            calls[f'encode_hha, {backend}{kind}'] = partial(
+                encode_hha, frame_mm, camera, raw, backend=backend
+            )
     single, several = batch('cpu', 1), batch(args.device, args.batch)
     calls['PyTorch, cpu, batch of 1'] = lambda: encoder(*single)
     calls[name] = lambda: encoder(*several)

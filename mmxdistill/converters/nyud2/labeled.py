@@ -180,7 +180,9 @@ class LabeledFile:
 
 
 def _millimetres(metres: np.ndarray) -> np.ndarray:
-    return as_depth_mm(metres.astype(np.float32) * np.float32(1000))
+    # The authors' files hold uint16(1000 * metres), which rounds half up.
+    exact = metres.astype(np.float32) * np.float32(1000)
+    return as_depth_mm(np.floor(exact.astype(np.float64) + 0.5))
 
 
 def _open(path: Path) -> Any:

@@ -89,6 +89,8 @@ def encode_modality(
 
 
 def _to_device(depth_mm: np.ndarray, device: torch.device) -> Tensor:
-    """Send half the bytes: old versions of PyTorch have no uint16."""
+    """Send 16-bit depth as such: old versions of PyTorch have no uint16."""
+    if depth_mm.dtype != np.uint16:
+        return torch.from_numpy(depth_mm).to(device)
     signed = torch.from_numpy(depth_mm.view(np.int16)).to(device)
     return signed.int() & 0xFFFF
