@@ -1,6 +1,7 @@
 """Supervision transfer across image modalities for MMDetection 3.x."""
 
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 
 from mmxdistill.compat import check_stack, mend_resume
@@ -13,26 +14,28 @@ mend_resume()
 
 
 def config_path(name: str) -> str:
-    """Find a config of this package, in a checkout or an installed wheel.
+    """Find a config of an installed package, in a checkout or a wheel.
 
     A config elsewhere inherits it by
     ``_base_ = [__import__('mmxdistill').config_path('_base_/...')]``.
 
     Args:
-        name (str): Path below ``configs/``, for example
-            ``'_base_/default_runtime.py'``.
+        name (str): Path below ``configs/`` of this package, for example
+            ``'_base_/default_runtime.py'``; or of another one, as mmengine
+            names it: ``'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'``.
 
     Returns:
         str: The absolute path of the file.
 
     Raises:
-        FileNotFoundError: If there is no such config; names close ones.
+        FileNotFoundError: If there is no such config; names close ones. Or no
+            such package.
     """
-    package = Path(__file__).resolve().parent
-    root = package / '.mim' / 'configs'  # of a wheel, where mim looks too
-    if not root.is_dir():
-        root = package.parent / 'configs'
+    package, _, name = name.rpartition('::')
+    root = _configs(package or 'mmxdistill')
     path = root / name
+    if not path.suffix:
+        path = path.with_name(f'{path.name}.py')
     if path.is_file():
         return str(path)
     known = [p.relative_to(root).as_posix() for p in root.rglob('*.py')]
@@ -45,5 +48,20 @@ def config_path(name: str) -> str:
         folders = sorted({Path(k).parent.as_posix() for k in known})
         hint = f'Its folders: {", ".join(folders)}.'
     else:
-        hint = 'It holds no config at all: install mmxdistill again.'
+        hint = f'It holds no config: install {package or "mmxdistill"} again.'
     raise FileNotFoundError(f'No config {name!r} in {root}. {hint}')
+
+
+def _configs(package: str) -> Path:
+    """The folder of a package's configs."""
+    folder = Path(__file__).resolve().parent
+    if package != 'mmxdistill':
+        spec = find_spec(package)
+        if spec is None or not spec.submodule_search_locations:
+            raise FileNotFoundError(
+                f"'{package}::...' names a config of the package '{package}', "
+                'which is not installed'
+            )
+        folder = Path(spec.submodule_search_locations[0]).resolve()
+    root = folder / '.mim' / 'configs'  # of a wheel, where mim looks too
+    return root if root.is_dir() else folder.parent / 'configs'

@@ -15,9 +15,9 @@ from mmdet.structures.bbox import bbox2roi
 from mmdet.utils import InstanceList
 from torch import Tensor, nn
 
+from mmxdistill.models.networks import build_network, load_weights
 from mmxdistill.models.roi_heads.detections import check_test_cfg
 from mmxdistill.models.roi_heads.duplicates import score_unique_rois
-from mmxdistill.models.utils import build_network, load_weights
 from mmxdistill.registry import MODELS
 
 __all__ = ['LateFusionDetector']

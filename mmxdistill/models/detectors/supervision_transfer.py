@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mmxdistill.models.detectors.feature_tap import FeatureTap
 from mmxdistill.models.detectors.transfer_point import TransferPoint
-from mmxdistill.models.utils import build_network, load_weights
+from mmxdistill.models.networks import build_network, load_weights
 from mmxdistill.registry import MODELS
 
 __all__ = ['SupervisionTransfer']

@@ -6,7 +6,7 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from nets import backbone, fast_rcnn, preprocessor
 
-from mmxdistill.models.utils import load_weights
+from mmxdistill.models.networks import load_weights
 from mmxdistill.registry import MODELS
 
 

@@ -1,3 +1,4 @@
+import copy
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,11 @@ from nets import backbone, fast_rcnn
 from torch import nn
 
 from mmxdistill import config_path
-from mmxdistill.models.utils import build_network, load_weights
+from mmxdistill.models.networks import (
+    build_network,
+    load_weights,
+    resolve_network,
+)
 
 
 @pytest.fixture
@@ -46,6 +51,55 @@ class TestBuild:
         assert network.backbone.conv1.padding == (7, 7)
         with pytest.raises(FileNotFoundError, match=f'names: .*{path.name}'):
             build_network(f'fast_rcn/{path.name}')
+
+    def test_config_is_not_modified(self):
+        cfg = dict(fast_rcnn())
+        before = copy.deepcopy(cfg)
+        first, second = build_network(cfg), build_network(cfg)
+        assert cfg == before
+        assert str(first) == str(second)
+
+    def test_scope_of_the_file(self, tmp_path):
+        path = tmp_path / 'other.py'
+        path.write_text(
+            "default_scope = 'mmxdistill'\n"
+            "model = dict(type='CaffeNet', channels=(8, 8, 8, 8, 8))\n"
+            'data_preprocessor = dict(mean=[1, 2, 3], std=[1, 1, 2])\n'
+        )
+        resolved = resolve_network(str(path))
+        assert resolved.scope == 'mmxdistill'
+        assert resolved.preprocessing.std == (1, 1, 2)
+        resolved.model.pop('data_preprocessor')
+        assert type(build_network(resolved)).__name__ == 'CaffeNet'
+
+    def test_no_network(self):
+        with pytest.raises(ValueError, match=r"no network.*\['lr'\]"):
+            build_network(dict(lr=1))
+
+
+class TestConfigsOfMmdet:
+    NAME = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco'
+
+    @pytest.mark.parametrize('suffix', ['', '.py'])
+    def test_preprocessing(self, suffix):
+        resolved = resolve_network(self.NAME + suffix)
+        assert resolved.model.type == 'FasterRCNN'
+        assert resolved.scope == 'mmdet'
+        assert resolved.preprocessing == (
+            (123.675, 116.28, 103.53),
+            (58.395, 57.12, 57.375),
+            True,
+        )
+
+    def test_no_normalisation_is_one(self):
+        found = resolve_network('mmdet::yolox/yolox_s_8xb8-300e_coco')
+        assert found.preprocessing == ((0, 0, 0), (1, 1, 1), False)
+
+    def test_unknown(self):
+        with pytest.raises(FileNotFoundError, match='r50_fpn_1x_coco.py'):
+            resolve_network(self.NAME + 'o')
+        with pytest.raises(FileNotFoundError, match="'nomm'.*not installed"):
+            resolve_network('nomm::a/b')
 
 
 class TestLoad:

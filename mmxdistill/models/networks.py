@@ -1,0 +1,181 @@
+"""Networks that are parts of a larger model: configs, weights, statistics."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os.path as osp
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import Any, NamedTuple
+
+from mmengine.config import Config, ConfigDict
+from mmengine.logging import print_log
+from mmengine.registry import DefaultScope
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor, nn
+
+from mmxdistill import config_path
+from mmxdistill.models.preprocessing import Preprocessing
+from mmxdistill.registry import MODELS
+
+__all__ = [
+    'ResolvedNetwork',
+    'build_network',
+    'load_weights',
+    'resolve_network',
+]
+
+_SHOWN = 5
+# A backbone loads from a detector's file, any network from one of a wrapper.
+_PREFIXES = ('', 'backbone.', 'module.')
+
+
+class ResolvedNetwork(NamedTuple):
+    """What a config says about a network.
+
+    Attributes:
+        model (ConfigDict): Config of the network, a copy of what was given.
+        preprocessing (Preprocessing | None): How the network wants its
+            images; None if its config does not say (a plain backbone).
+        scope (str | None): Registry scope of the types in ``model``; None for
+            the current one.
+    """
+
+    model: ConfigDict
+    preprocessing: Preprocessing | None
+    scope: str | None
+
+
+def resolve_network(cfg: Mapping | str) -> ResolvedNetwork:
+    """Read the config of a network.
+
+    Args:
+        cfg (dict | str): Config of a model or backbone, or of a whole
+            experiment (with ``model``), or where it is: a path, a name below
+            the ``configs`` of mmxdistill, or of another package as in
+            ``'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'`` and
+            ``'mmpretrain::dinov2/...'``. It is not modified.
+
+    Returns:
+        ResolvedNetwork: The network's config, preprocessing and scope.
+
+    Raises:
+        FileNotFoundError: No such config file or package.
+        ValueError: The config describes no network.
+    """
+    scope = None
+    where = 'the config'
+    if isinstance(cfg, str):
+        where = f"'{cfg}'"
+        cfg = Config.fromfile(cfg if osp.isfile(cfg) else config_path(cfg))
+    if isinstance(cfg, Config):
+        cfg = cfg._cfg_dict
+    if 'type' not in cfg and isinstance(cfg.get('model'), Mapping):
+        scope = cfg.get('default_scope')
+        shared = cfg.get('data_preprocessor')
+        cfg = ConfigDict(copy.deepcopy(cfg['model']))
+        if shared is not None:  # as mmengine's runner does
+            cfg.setdefault('data_preprocessor', copy.deepcopy(shared))
+    if 'type' not in cfg:
+        raise ValueError(
+            f'{where} describes no network: it has neither "type" nor a '
+            f'"model" with one, only {list(cfg)[:_SHOWN]}'
+        )
+    model = ConfigDict(copy.deepcopy(cfg))
+    with _scope(scope):
+        preprocessing = _preprocessing(model)
+    return ResolvedNetwork(model, preprocessing, scope)
+
+
+def _scope(name: str | None) -> Any:
+    if name is None:
+        return nullcontext()
+    return DefaultScope.overwrite_default_scope(name)
+
+
+def _preprocessing(model: ConfigDict) -> Preprocessing | None:
+    if 'data_preprocessor' in model:
+        return Preprocessing.from_config(model['data_preprocessor'])
+    kind = model['type']
+    if isinstance(kind, str):
+        kind = MODELS.get(kind)
+    # Wrappers of other libraries know it from the weights they name.
+    return getattr(kind, 'preprocessing', lambda _: None)(model)
+
+
+def build_network(cfg: Mapping | str | ResolvedNetwork) -> Any:
+    """Build a network from its config.
+
+    Args:
+        cfg (dict | str | ResolvedNetwork): See :func:`resolve_network`.
+
+    Returns:
+        nn.Module: The network.
+    """
+    if not isinstance(cfg, ResolvedNetwork):
+        cfg = resolve_network(cfg)
+    with _scope(cfg.scope):
+        return MODELS.build(copy.deepcopy(cfg.model))
+
+
+def load_weights(network: nn.Module, checkpoint: str, role: str) -> None:
+    """Load all weights of a network from a checkpoint, or fail.
+
+    A backbone also loads from the checkpoint of a detector that contains it
+    (keys ``backbone.*``). Surplus weights, such as heads, are ignored.
+
+    Args:
+        network (nn.Module): The network.
+        checkpoint (str): File, URL or alias that mmengine can load.
+        role (str): What the network is, for messages: ``'teacher'``.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        ValueError: Weights are missing or have other shapes.
+    """
+    try:
+        loaded = CheckpointLoader.load_checkpoint(
+            checkpoint, map_location='cpu'
+        )
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"the checkpoint '{checkpoint}' of the {role} does not exist: "
+            'train or convert it first, or correct the path'
+        ) from None
+    state: dict[str, Tensor] = loaded.get('state_dict', loaded)
+    wanted = network.state_dict()
+    state = max(
+        ({k.removeprefix(p): v for k, v in state.items()} for p in _PREFIXES),
+        key=lambda candidate: len(candidate.keys() & wanted.keys()),
+    )
+    missing = [
+        key
+        for key in wanted
+        if key not in state and not key.endswith('num_batches_tracked')
+    ]
+    reshaped = [
+        f'{key}: {tuple(state[key].shape)} in the file, '
+        f'{tuple(value.shape)} in the {role}'
+        for key, value in wanted.items()
+        if key in state and state[key].shape != value.shape
+    ]
+    if missing or reshaped:
+        raise ValueError(
+            f"the weights in '{checkpoint}' do not fit the {role} "
+            f'{type(network).__name__}: {len(missing)} missing '
+            f'{missing[:_SHOWN]}, {len(reshaped)} of another shape '
+            f'{reshaped[:_SHOWN]}; the file has {list(state)[:_SHOWN]} ... '
+            f'Use the config that the file was trained with'
+        )
+    network.load_state_dict(
+        {key: value for key, value in state.items() if key in wanted},
+        strict=False,
+    )
+    surplus = [key for key in state if key not in wanted]
+    print_log(
+        f"loaded the {role} from '{checkpoint}'"
+        + (f' ({len(surplus)} other weights not used)' if surplus else ''),
+        logger='current',
+        level=logging.INFO,
+    )
