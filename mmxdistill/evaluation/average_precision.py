@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ['average_precision', 'match_first_free', 'precision_recall']
+__all__ = [
+    'average_precision',
+    'belong_to_ignored',
+    'match_first_free',
+    'precision_recall',
+]
 
 
 def match_first_free(
@@ -34,6 +39,29 @@ def match_first_free(
     _, first = np.unique(assigned[close], return_index=True)
     correct[close[first]] = True
     return correct
+
+
+def belong_to_ignored(
+    overlaps: np.ndarray, num_truth: int, threshold: float
+) -> np.ndarray:
+    """Tell the detections of a class that count neither way.
+
+    Those whose largest overlap reaches the threshold and is with an ignored
+    object: mmdet's rule, and VOC's for difficult objects.
+
+    Args:
+        overlaps (np.ndarray): Overlap of each detection with each ground
+            truth and, after them, with each ignored object, (D, G + I).
+        num_truth (int): G.
+        threshold (float): Lowest overlap of a correct detection.
+
+    Returns:
+        np.ndarray: Bool, (D,).
+    """
+    if overlaps.size == 0:
+        return np.zeros(len(overlaps), bool)
+    ignored = overlaps.argmax(axis=1) >= num_truth
+    return ignored & (overlaps.max(axis=1) >= threshold)
 
 
 def precision_recall(

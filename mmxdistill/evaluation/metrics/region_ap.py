@@ -7,19 +7,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from mmdet.structures.mask import (
-    BitmapMasks,
-    PolygonMasks,
-    encode_mask_results,
-)
 from mmengine.evaluator import BaseMetric
 from pycocotools import mask as coco_mask
-from torch import Tensor
 
 from mmxdistill.evaluation.average_precision import (
     average_precision,
+    belong_to_ignored,
     match_first_free,
     precision_recall,
+)
+from mmxdistill.evaluation.metrics.instances import (
+    RunLengths,
+    as_array,
+    class_indices,
+    encode_regions,
 )
 from mmxdistill.registry import METRICS
 
@@ -31,12 +32,15 @@ class RegionAPMetric(BaseMetric):
     """AP^r: average precision by the IoU of regions (the paper, sec. 4.3).
 
     Detections are matched as in the authors' benchmark
-    (:func:`match_first_free`); AP is the area under the precision envelope.
+    (:func:`match_first_free`); AP is the area under the precision envelope. A
+    detection that belongs to an ignored region of its class
+    (:func:`belong_to_ignored`) does not count.
 
-    The model must predict ``pred_instances`` with ``masks`` (R, H, W),
-    ``scores`` and ``labels``; the samples need ``gt_instances`` with masks of
-    the same size (``LoadAnnotations(with_mask=True)`` after ``Resize``, so
-    that they stay as annotated) and labels.
+    The model must predict ``pred_instances`` with ``masks``, ``scores`` and
+    ``labels``; the samples need ``gt_instances``, and may have
+    ``ignored_instances``, with ``labels`` and ``masks`` of the same size
+    (``LoadAnnotations(with_mask=True)`` after ``Resize``, so that they stay as
+    annotated). Masks are of any kind (:func:`encode_regions`).
 
     Metrics, for each threshold, such as 0.5: ``region/mAPr_50``, the mean of
     the classes with ground truth, and ``region/APr_50_<class>``, NaN for a
@@ -45,24 +49,35 @@ class RegionAPMetric(BaseMetric):
     Args:
         iou_thrs (Sequence[float]): IoUs at which a region is correct.
             Defaults to (0.5, 0.7).
+        mask_thr (float): Lowest probability in a region, for masks that are
+            floating-point probabilities. Defaults to 0.5.
         **kwargs: Of :class:`mmengine.evaluator.BaseMetric`.
 
     Raises:
-        ValueError: If an IoU is not above 0 and at most 1.
+        ValueError: An IoU or ``mask_thr`` is not above 0 and at most 1.
     """
 
     default_prefix = 'region'
 
     def __init__(
-        self, iou_thrs: Sequence[float] = (0.5, 0.7), **kwargs: Any
+        self,
+        iou_thrs: Sequence[float] = (0.5, 0.7),
+        mask_thr: float = 0.5,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if not 0 < mask_thr <= 1:
+            raise ValueError(
+                f'RegionAPMetric: mask_thr={mask_thr}, expected a probability '
+                'above 0'
+            )
         if not iou_thrs or not all(0 < thr <= 1 for thr in iou_thrs):
             raise ValueError(
                 f'RegionAPMetric: iou_thrs={iou_thrs}, expected IoUs above 0 '
                 'and at most 1'
             )
         self.iou_thrs = tuple(iou_thrs)
+        self.mask_thr = mask_thr
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Match the regions of a batch.
@@ -72,31 +87,61 @@ class RegionAPMetric(BaseMetric):
             data_samples (Sequence[dict]): Samples with predictions.
 
         Raises:
-            KeyError: If a sample has no masks.
-            ValueError: If masks differ in size.
+            KeyError: A sample has no masks.
+            ValueError: Masks differ in size, are no probabilities, or are
+                not as many as the labels; or a label is no whole number.
         """
         for sample in data_samples:
-            found, truth = sample['pred_instances'], sample['gt_instances']
-            for name, part in (('predictions', found), ('truth', truth)):
-                if 'masks' not in part:
-                    raise KeyError(
-                        f"the {name} of '{sample.get('img_path')}' have no "
-                        "'masks': RegionAPMetric needs a model with a mask "
-                        'head and LoadAnnotations(with_mask=True)'
-                    )
-            scores, labels = _array(found['scores']), _array(found['labels'])
-            gt_labels = _array(truth['labels'])
-            overlaps = region_overlaps(found['masks'], truth['masks'])
-            correct = np.zeros((len(self.iou_thrs), len(scores)), bool)
+            scores = as_array(sample['pred_instances']['scores'])
+            labels, regions = self._regions(sample, 'pred_instances')
+            gt_labels, truth = self._regions(sample, 'gt_instances')
+            ignored_labels, ignored = self._regions(
+                sample, 'ignored_instances'
+            )
+            try:
+                overlaps = _overlaps(regions, truth + ignored)
+            except ValueError as error:
+                raise ValueError(
+                    f"'{sample.get('img_path')}': {error}"
+                ) from error
+            # 1: correct; 0: wrong; -1: of an ignored region.
+            correct = np.zeros((len(self.iou_thrs), len(scores)), np.int8)
             for label in np.unique(labels):
                 mine = np.flatnonzero(labels == label)
+                theirs = np.flatnonzero(gt_labels == label)
+                others = np.flatnonzero(ignored_labels == label) + len(truth)
+                both = overlaps[mine][:, np.concatenate([theirs, others])]
                 for i, thr in enumerate(self.iou_thrs):
                     correct[i, mine] = match_first_free(
-                        overlaps[mine][:, gt_labels == label],
-                        scores[mine],
-                        thr,
+                        both, scores[mine], thr
                     )
+                    skipped = belong_to_ignored(both, len(theirs), thr)
+                    correct[i, mine[skipped]] = -1
             self.results.append((scores, labels, correct, gt_labels))
+
+    def _regions(
+        self, sample: dict, name: str
+    ) -> tuple[np.ndarray, list[RunLengths]]:
+        """Labels and regions of a part of a sample."""
+        part = sample.get(name, {})
+        where = f"the {name} of '{sample.get('img_path')}'"
+        if name == 'ignored_instances' and not len(part.get('labels', ())):
+            return np.zeros(0, np.int64), []
+        if 'masks' not in part:
+            raise KeyError(
+                f"{where} have no 'masks': RegionAPMetric needs a model with "
+                'a mask head and LoadAnnotations(with_mask=True)'
+            )
+        labels = class_indices(part['labels'], sample, name)
+        try:
+            regions = encode_regions(part['masks'], self.mask_thr)
+        except ValueError as error:
+            raise ValueError(f'{where}: {error}') from error
+        if len(regions) != len(labels):
+            raise ValueError(
+                f'{where} have {len(labels)} labels but {len(regions)} masks'
+            )
+        return labels, regions
 
     def compute_metrics(self, results: list) -> OrderedDict[str, float]:
         """Compute AP^r per class and its mean.
@@ -116,7 +161,7 @@ class RegionAPMetric(BaseMetric):
             key = f'APr_{round(100 * thr)}'
             per_class = {}
             for label, name in enumerate(self.dataset_meta['classes']):
-                mine = labels == label
+                mine = (labels == label) & (correct[i] >= 0)
                 count = int((gt_labels == label).sum())
                 curve = precision_recall(scores[mine], correct[i, mine], count)
                 per_class[f'{key}_{name}'] = (
@@ -128,36 +173,44 @@ class RegionAPMetric(BaseMetric):
         return metrics
 
 
-def region_overlaps(regions: Any, truth: Any) -> np.ndarray:
+def region_overlaps(
+    regions: Any, truth: Any, threshold: float = 0.5
+) -> np.ndarray:
     """Intersection over union of regions.
 
     Args:
-        regions (Tensor | np.ndarray | BitmapMasks | PolygonMasks): (R, H, W).
-        truth (Tensor | np.ndarray | BitmapMasks | PolygonMasks): (G, H, W).
+        regions (Any): R regions; see :func:`encode_regions`.
+        truth (Any): G regions.
+        threshold (float): Lowest probability in a region, for floating-point
+            masks. Defaults to 0.5.
 
     Returns:
         np.ndarray: Float64, (R, G); 0 for two empty regions.
 
     Raises:
-        ValueError: If the regions differ in size.
+        ValueError: The regions differ in size; see :func:`encode_regions`.
     """
-    regions, truth = _array(regions), _array(truth)
-    if regions.shape[1:] != truth.shape[1:]:
-        raise ValueError(
-            f'the predicted masks are {regions.shape[1:]}, but those of the '
-            f'ground truth {truth.shape[1:]}: predict at the size of the '
-            'original image (rescale=True) and load annotations after Resize'
-        )
-    if not len(regions) or not len(truth):
-        return np.zeros((len(regions), len(truth)))
-    return coco_mask.iou(
-        encode_mask_results(regions),
-        encode_mask_results(truth),
-        [0] * len(truth),
+    return _overlaps(
+        encode_regions(regions, threshold), encode_regions(truth, threshold)
     )
 
 
-def _array(values: Any) -> np.ndarray:
-    if isinstance(values, BitmapMasks | PolygonMasks):
-        return values.to_ndarray()
-    return values.cpu().numpy() if isinstance(values, Tensor) else values
+def _overlaps(
+    regions: list[RunLengths], truth: list[RunLengths]
+) -> np.ndarray:
+    """Overlaps (R, G) of run lengths."""
+    if not regions or not truth:
+        return np.zeros((len(regions), len(truth)))
+    sizes = {tuple(region['size']) for region in regions}
+    gt_sizes = {tuple(region['size']) for region in truth}
+    if sizes != gt_sizes:
+        raise ValueError(
+            f'the predicted masks are {_listed(sizes)}, but those of the '
+            f'ground truth {_listed(gt_sizes)}: predict at the size of the '
+            'original image (rescale=True) and load annotations after Resize'
+        )
+    return coco_mask.iou(regions, truth, [0] * len(truth))
+
+
+def _listed(sizes: set[tuple[int, ...]]) -> str:
+    return ' and '.join(map(str, sorted(sizes)))

@@ -7,12 +7,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from mmdet.evaluation import eval_map
 from mmdet.evaluation.metrics import VOCMetric
+from mmdet.structures.bbox import get_box_tensor
 from mmengine.logging import MMLogger
 from pycocotools.mask import iou
 
-from mmxdistill.evaluation.average_precision import match_first_free
+from mmxdistill.evaluation.average_precision import (
+    belong_to_ignored,
+    match_first_free,
+)
+from mmxdistill.evaluation.metrics.instances import class_indices
 from mmxdistill.registry import METRICS
 
 __all__ = ['ClasswiseVOCMetric']
@@ -75,12 +81,14 @@ class ClasswiseVOCMetric(VOCMetric):
 
         Args:
             data_batch (dict): Not used.
-            data_samples (Sequence[dict]): Samples with ground truth and
-                ``pred_instances``.
+            data_samples (Sequence[dict]): Samples with ``gt_instances``,
+                ``ignored_instances`` (optional) and ``pred_instances``.
 
         Raises:
             KeyError: The detections do not tell the scores before NMS.
+            ValueError: A label is no whole number.
         """
+        data_samples = [self._with_boxes(sample) for sample in data_samples]
         super().process(data_batch, data_samples)
         if self.max_per_image is None:
             return
@@ -100,6 +108,23 @@ class ClasswiseVOCMetric(VOCMetric):
                     'heads or settings, write max_per_image=None'
                 )
             annotation['candidate_scores'] = scores
+
+    def _with_boxes(self, sample: dict) -> dict:
+        """The sample with whole labels, and boxes (n, 4) even without any."""
+        sample = dict(sample)
+        none = dict(bboxes=torch.zeros(0, 4), labels=torch.zeros(0))
+        for name in ('gt_instances', 'ignored_instances', 'pred_instances'):
+            part = sample.get(name, {})
+            if name == 'ignored_instances' and 'bboxes' not in part:
+                part = none
+            labels = class_indices(part['labels'], sample, name)
+            boxes = torch.as_tensor(get_box_tensor(part['bboxes']))
+            sample[name] = {
+                **part,
+                'bboxes': boxes.reshape(-1, 4),
+                'labels': torch.from_numpy(labels),
+            }
+        return sample
 
     def compute_metrics(self, results: list) -> OrderedDict[str, float]:
         """Compute AP per class and its mean.
@@ -171,16 +196,13 @@ def _match(
         whether it is a false positive, float32 (1, D).
     """
     truth = np.concatenate([boxes, ignored])
-    # The detections that count: all but those that belong to ignored boxes.
-    counted = np.ones(len(detections), dtype=bool)
     overlaps = np.zeros((len(detections), len(truth)))
     if overlaps.size:
         overlaps = iou(
             _with_sizes(detections), _with_sizes(truth), [0] * len(truth)
         )
-        counted = overlaps.argmax(axis=1) < len(boxes)
-        counted |= overlaps.max(axis=1) < iou_thr
     correct = match_first_free(overlaps, detections[:, -1], iou_thr)
+    counted = ~belong_to_ignored(overlaps, len(boxes), iou_thr)
     return tuple(
         (which & counted)[None].astype(np.float32)
         for which in (correct, ~correct)

@@ -106,6 +106,26 @@ def test_golden(caffe_golden, monkeypatch):
                 assert error <= 1e-6, (prefix, name, key)
 
 
+def test_parts_that_samples_may_lack():
+    """Labels of any type, nothing ignored, and images without any box."""
+    plain = sample([[0, 0, 9, 9]], [0], [(0, 0, 9, 9, 0.9, 0)])
+    floats = sample([[0, 0, 9, 9]], [0], [(0, 0, 9, 9, 0.9, 0)])
+    for part in ('gt_instances', 'pred_instances'):
+        floats[part]['labels'] = floats[part]['labels'].float()
+    del floats['ignored_instances']
+    empty = sample([], [], [])
+    for part in ('gt_instances', 'pred_instances'):
+        empty[part].update(bboxes=torch.zeros(0), labels=torch.zeros(0))
+    empty['ignored_instances'] = {}
+    result = evaluate([plain, floats, empty], classes=('a',))
+    assert result['voc/AP_a'] == 1
+    for part in ('gt_instances', 'pred_instances'):
+        wrong = sample([[0, 0, 9, 9]], [0], [(0, 0, 9, 9, 0.9, 0)])
+        wrong[part]['labels'] = wrong[part]['labels'] + 0.5
+        with pytest.raises(ValueError, match=f'the {part} of .* label 0.5'):
+            evaluate([wrong], classes=('a',))
+
+
 def test_taken_ground_truth_is_a_false_positive():
     # The second detection overlaps [10, 0, 19, 9] enough, too, but belongs to
     # the other.
