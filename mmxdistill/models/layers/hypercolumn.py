@@ -1,4 +1,8 @@
-"""Hyper-columns: features at the cells of boxes, and grids of classifiers."""
+"""Hyper-columns: features at the cells of boxes, and grids of classifiers.
+
+Shapes: N images, R boxes, K classes, C channels of a class, G x G classifiers
+in a box (C = G * G), maps of H x W cells, boxes of h x w pixels.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,8 @@ __all__ = [
     'sum_hypercolumn',
 ]
 
+_OUTSIDE = 'a {} must be from 0 to {}, got {}'
+
 
 @MODELS.register_module()
 class BoxUpsample(nn.Module):
@@ -29,15 +35,14 @@ class BoxUpsample(nn.Module):
     the map the border repeats. The gradient is the exact adjoint, as in their
     CUDA code (their CPU code has another).
 
-    Memory beyond the result: one copy of the maps, and 96 bytes per cell and
-    box.
+    Memory beyond the result: the class's maps of every box, (R, C, H, W).
 
     Args:
-        channels: Channels per class.
-        size: Cells (h, w) of a box, or one number for both.
+        channels (int): C, channels of a class.
+        size (int | tuple[int, int]): (h, w), or one number for both.
 
     Raises:
-        ValueError: If an argument is not positive.
+        ValueError: An argument is not positive.
     """
 
     def __init__(self, channels: int, size: int | tuple[int, int]) -> None:
@@ -54,52 +59,38 @@ class BoxUpsample(nn.Module):
         """Sample the maps.
 
         Args:
-            maps: Maps of all classes one after the other, (N, classes *
-                channels, H, W).
-            boxes: Batch index and corners x1, y1, x2, y2 in fractions of the
-                map's width and height (0: left or top edge, 1: right or
-                bottom edge), (R, 5).
-            labels: Class of each box, int64, (R,).
+            maps (Tensor): Maps of all classes one after the other, (N, K * C,
+                H, W).
+            boxes (Tensor): Batch index and corners x1, y1, x2, y2 in
+                fractions of the map's width and height (0: left or top edge,
+                1: right or bottom edge), (R, 5).
+            labels (Tensor): Class of each box, int64, (R,).
 
         Returns:
-            Features, at least float32, (R, channels, h, w).
+            Tensor: Features, at least float32, (R, C, h, w).
 
         Raises:
-            ValueError: If a shape is wrong, a box is not finite, or a batch
+            ValueError: A shape is wrong, a box is not finite, or a batch
                 index or label does not exist.
         """
         classes = _num_classes(maps, self.channels, 4)
-        num_images, _, height, width = maps.shape
-        if boxes.shape[1:] != (5,):
+        if boxes.shape[1:] != (5,) or labels.shape != boxes.shape[:1]:
             raise ValueError(
-                'boxes must be (R, 5): batch index, x1, y1, x2, y2; got shape '
-                f'{tuple(boxes.shape)}'
+                'boxes must be (R, 5): batch index, x1, y1, x2, y2; and '
+                f'labels (R,); got shapes {tuple(boxes.shape)} and '
+                f'{tuple(labels.shape)}'
             )
-        _check_range('batch index', boxes[:, 0], len(boxes), num_images)
-        _check_range('label', labels, len(boxes), classes)
-        if not boxes.isfinite().all():
-            raise ValueError(f'boxes must be finite, got {boxes.tolist()}')
-
-        # A cell's channels lie side by side: four rows make one sample.
-        table = maps.unflatten(1, (classes, self.channels))
-        table = table.movedim(2, -1).reshape(-1, self.channels)
-        table = _at_least_float32(table)
-        rows, row_weights = _neighbours(boxes[:, 2::2], self.size[0], height)
-        cols, col_weights = _neighbours(boxes[:, 1::2], self.size[1], width)
-        plane = boxes[:, 0].long() * classes + labels
-        rows += plane[:, None, None] * height
-        cells = rows[:, :, None, :, None] * width + cols[:, None, :, None, :]
-        weights = (
-            row_weights[:, :, None, :, None] * col_weights[:, None, :, None, :]
+        _check_boxes(boxes, labels, len(maps), classes)
+        maps = _at_least_float32(maps).unflatten(1, (classes, self.channels))
+        maps = maps[boxes[:, 0].long(), labels]
+        # Double: the positions lose digits with the size of the map.
+        corners = 2 * boxes[:, 1:].double() - 1
+        x = _centres(corners[:, 0::2], self.size[1])[:, None, :]
+        y = _centres(corners[:, 1::2], self.size[0])[:, :, None]
+        grid = torch.stack(torch.broadcast_tensors(x, y), 3).to(maps.dtype)
+        return F.grid_sample(
+            maps, grid, padding_mode='border', align_corners=False
         )
-        sampled = F.embedding_bag(
-            cells.view(-1, 4),
-            table,
-            per_sample_weights=weights.view(-1, 4).to(table.dtype),
-            mode='sum',
-        )
-        sampled = sampled.view(len(boxes), *self.size, self.channels)
-        return sampled.movedim(-1, 1)
 
     def extra_repr(self) -> str:
         """Settings shown by ``print``."""
@@ -112,19 +103,26 @@ def select_class_channels(x: Tensor, labels: Tensor, channels: int) -> Tensor:
     The PickSlice layer of the authors' SDS network.
 
     Args:
-        x: Vectors of all classes one after the other, (R, classes *
-            channels).
-        labels: Class of each row, int64, (R,).
-        channels: Channels per class.
+        x (Tensor): Vectors of all classes one after the other, (R, K * C).
+        labels (Tensor): Class of each row, int64, (R,).
+        channels (int): C.
 
     Returns:
-        The class's channels, (R, channels).
+        Tensor: The class's channels, (R, C).
 
     Raises:
-        ValueError: If a shape is wrong or a label does not exist.
+        ValueError: A shape is wrong or a label does not exist.
     """
     classes = _num_classes(x, channels, 2)
-    _check_range('label', labels, len(x), classes)
+    if labels.shape != x.shape[:1]:
+        raise ValueError(
+            f'expected one label per row, ({len(x)},), got shape '
+            f'{tuple(labels.shape)}'
+        )
+    if ((labels < 0) | (labels >= classes)).any():
+        raise ValueError(
+            _OUTSIDE.format('label', classes - 1, labels.tolist())
+        )
     rows = torch.arange(len(x), device=x.device)
     return x.unflatten(1, (classes, channels))[rows, labels]
 
@@ -137,12 +135,12 @@ def sum_hypercolumn(
     The RepMat and Sum layers of the authors' SDS network.
 
     Args:
-        vector: One vector per box, (R, C).
-        maps: Maps of the boxes, each (R, C, h, w).
-        size: Cells (h, w).
+        vector (Tensor): One vector per box, (R, C).
+        maps (Sequence[Tensor]): Maps of the boxes, each (R, C, h, w).
+        size (tuple[int, int]): (h, w).
 
     Returns:
-        The sum, (R, C, h, w).
+        Tensor: The sum, (R, C, h, w).
     """
     return sum(maps, vector[:, :, None, None].expand(-1, -1, *size))
 
@@ -152,12 +150,12 @@ class ClassifierGrid(nn.Module):
     """Probability of the foreground from a grid of classifiers in a box.
 
     The LocallyConnected layer of the authors' SDS network ("Hypercolumns",
-    sec. 2.2): the box has ``grid_size * grid_size`` classifiers, each with a
-    channel of logits (row-major). A pixel's probability interpolates
-    bilinearly between the *probabilities* of the four nearest classifiers.
+    sec. 2.2): the box has G x G classifiers, each with a channel of logits
+    (row-major). A pixel's probability interpolates bilinearly between the
+    *probabilities* of the four nearest classifiers.
 
     Args:
-        grid_size: Classifiers along a side of the box.
+        grid_size (int): G, classifiers along a side of the box.
     """
 
     def __init__(self, grid_size: int) -> None:
@@ -168,16 +166,18 @@ class ClassifierGrid(nn.Module):
         """Compute the probabilities.
 
         Args:
-            logits: (R, grid_size ** 2, h, w).
+            logits (Tensor): (R, G * G, h, w), or of several classes one after
+                the other, (R, K * G * G, h, w).
 
         Returns:
-            Probabilities, at least float32, (R, h, w).
+            Tensor: Probabilities, at least float32: (R, h, w), or one map a
+            class, (R, K, h, w).
 
         Raises:
-            ValueError: If the number of channels is wrong.
+            ValueError: The number of channels is wrong.
         """
-        logits, weights = _grid_weights(logits, self.grid_size)
-        return (logits.sigmoid() * weights).sum(1)
+        logits, shares = _grid_shares(logits, self.grid_size)
+        return (logits.sigmoid() * shares).sum(-3)
 
     def extra_repr(self) -> str:
         """Settings shown by ``print``."""
@@ -195,8 +195,8 @@ class ClassifierGridLoss(nn.Module):
     gradients.
 
     Args:
-        grid_size: Classifiers along a side of the box.
-        loss_weight: Weight of the loss.
+        grid_size (int): G, classifiers along a side of the box.
+        loss_weight (float): Weight of the loss. Defaults to 1.
     """
 
     def __init__(self, grid_size: int, loss_weight: float = 1.0) -> None:
@@ -210,19 +210,21 @@ class ClassifierGridLoss(nn.Module):
         """Compute the loss.
 
         Args:
-            logits: (R, grid_size ** 2, h, w).
-            targets: 1 (more than 0.5) for foreground, 0 for background, -1
-                (negative) for pixels to be ignored; (R, h, w).
-            weights: Weight of each box, (R,).
+            logits (Tensor): (R, G * G, h, w), or of several classes one after
+                the other, (R, K * G * G, h, w).
+            targets (Tensor): 1 (more than 0.5) for foreground, 0 for
+                background, -1 (negative) for pixels to be ignored; (R, h, w),
+                or one map a class, (R, K, h, w).
+            weights (Tensor): Weight of each box, (R,).
 
         Returns:
-            Scalar, at least float32; 0 without boxes.
+            Tensor: Scalar, at least float32; 0 without boxes.
 
         Raises:
-            ValueError: If a shape is wrong.
+            ValueError: A shape is wrong.
         """
-        logits, shares = _grid_weights(logits, self.grid_size)
-        expected = (len(logits), *logits.shape[2:])
+        logits, shares = _grid_shares(logits, self.grid_size)
+        expected = (*logits.shape[:-3], *logits.shape[-2:])
         if targets.shape != expected or weights.shape != expected[:1]:
             raise ValueError(
                 f'targets must be {expected} and weights {expected[:1]} for '
@@ -232,9 +234,9 @@ class ClassifierGridLoss(nn.Module):
         # The shares of a pixel add up to 1, so 1 - p is p of the negated
         # logits.
         sign = torch.where(targets > 0.5, 1.0, -1.0).to(logits.dtype)
-        log_p = F.logsigmoid(logits * sign[:, None])
-        log_p = torch.logsumexp(log_p + shares.log(), 1)
-        per_box = -torch.where(targets < 0, 0.0, log_p).sum((1, 2))
+        log_p = F.logsigmoid(logits * sign.unsqueeze(-3))
+        log_p = torch.logsumexp(log_p + shares.log(), -3)
+        per_box = -torch.where(targets < 0, 0.0, log_p).flatten(1).sum(1)
         total = (per_box * weights.to(per_box.dtype)).sum()
         return total * (self.loss_weight / max(len(logits), 1))
 
@@ -243,44 +245,25 @@ class ClassifierGridLoss(nn.Module):
         return f'grid_size={self.grid_size}, loss_weight={self.loss_weight}'
 
 
-def _neighbours(
-    extent: Tensor, samples: int, cells: int
-) -> tuple[Tensor, Tensor]:
-    """The two cells next to each sample of an axis, and their weights.
-
-    Args:
-        extent: First and last coordinate in fractions of the map, (R, 2).
-        samples: Samples in between.
-        cells: Cells of the map along the axis.
-
-    Returns:
-        Cells (int64) and weights (float64), both (R, samples, 2).
-    """
-    extent = extent.double()
-    part = (_range(samples, extent) + 0.5) / samples
-    low, high = extent[:, :1], extent[:, 1:]
-    position = (low + part * (high - low)) * cells - 0.5
-    position = position.clamp(0, cells - 1)
-    first = position.floor()
-    second = (first + 1).clamp(max=cells - 1)
-    share = position - first
-    return (
-        torch.stack((first, second), 2).long(),
-        torch.stack((1 - share, share), 2),
-    )
+def _centres(extent: Tensor, count: int) -> Tensor:
+    """Centres of ``count`` equal parts of each extent (R, 2), (R, count)."""
+    part = (_range(count, extent) + 0.5) / count
+    return extent[:, :1] + part * (extent[:, 1:] - extent[:, :1])
 
 
-def _grid_weights(logits: Tensor, grid_size: int) -> tuple[Tensor, Tensor]:
+def _grid_shares(logits: Tensor, grid_size: int) -> tuple[Tensor, Tensor]:
     """Logits in at least float32, and each classifier's share of a pixel.
 
     Returns:
-        Logits (R, grid_size ** 2, h, w) and shares (grid_size ** 2, h, w),
-        which add up to 1 at every pixel; at most four are not 0.
+        Logits (R, G * G, h, w) or (R, K, G * G, h, w), and shares (G * G, h,
+        w), which add up to 1 at every pixel; at most four are not 0.
     """
-    if logits.dim() != 4 or logits.shape[1] != grid_size**2:
+    count = grid_size**2
+    if logits.dim() != 4 or logits.shape[1] % count or not logits.shape[1]:
         raise ValueError(
             f'logits of a {grid_size} x {grid_size} grid must be (R, '
-            f'{grid_size**2}, h, w), got shape {tuple(logits.shape)}'
+            f'{count}, h, w), or (R, classes * {count}, h, w), got shape '
+            f'{tuple(logits.shape)}'
         )
     logits = _at_least_float32(logits)
     shares = []
@@ -291,6 +274,8 @@ def _grid_weights(logits: Tensor, grid_size: int) -> tuple[Tensor, Tensor]:
         shares.append((1 - distance.abs()).clamp(min=0))
     rows, cols = shares
     weights = rows[:, None, :, None] * cols[None, :, None, :]
+    if logits.shape[1] > count:
+        logits = logits.unflatten(1, (-1, count))
     return logits, weights.flatten(0, 1).to(logits.dtype)
 
 
@@ -313,14 +298,20 @@ def _num_classes(x: Tensor, channels: int, dims: int) -> int:
     return classes
 
 
-def _check_range(name: str, values: Tensor, count: int, limit: int) -> None:
-    """Check that there are ``count`` values, all from 0 to limit - 1."""
-    if values.shape != (count,):
-        raise ValueError(
-            f'expected one {name} per box, ({count},), got shape '
-            f'{tuple(values.shape)}'
-        )
-    if ((values < 0) | (values >= limit)).any():
-        raise ValueError(
-            f'a {name} must be from 0 to {limit - 1}, got {values.tolist()}'
-        )
+def _check_boxes(
+    boxes: Tensor, labels: Tensor, images: int, classes: int
+) -> None:
+    """Check the values; one synchronisation of the device if all is well."""
+    bad = ~boxes.isfinite().all(1)
+    for values, limit in ((boxes[:, 0], images), (labels, classes)):
+        bad = bad | (values < 0) | (values >= limit)
+    if not bad.any():
+        return
+    if not boxes.isfinite().all():
+        raise ValueError(f'boxes must be finite, got {boxes.tolist()}')
+    for name, values, limit in (
+        ('batch index', boxes[:, 0], images),
+        ('label', labels, classes),
+    ):
+        if ((values < 0) | (values >= limit)).any():
+            raise ValueError(_OUTSIDE.format(name, limit - 1, values.tolist()))

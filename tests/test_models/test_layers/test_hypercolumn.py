@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 from golden import assert_close, leaf
-from torch.nn import functional as F
 
 from mmxdistill.models.layers import select_class_channels, sum_hypercolumn
 from mmxdistill.registry import MODELS
@@ -109,6 +108,26 @@ def test_golden_classifier_grid_loss(sds):
         assert_close(bottom.grad, arrays['bottom_diff'], case)
 
 
+def test_classifier_grid_of_several_classes():
+    """Caffe's layer takes classes * grid^2 channels: one map a class."""
+    torch.manual_seed(0)
+    grid, loss = (
+        build(kind, grid_size=3)
+        for kind in ('ClassifierGrid', 'ClassifierGridLoss')
+    )
+    logits = torch.randn(2, 4 * 9, 5, 6)
+    targets, weights = torch.randint(-1, 2, (2, 4, 5, 6)), torch.rand(2)
+    parts = logits.split(9, 1)
+    found = grid(logits)
+    torch.testing.assert_close(found, torch.stack([*map(grid, parts)], 1))
+    total = sum(
+        loss(part, targets[:, i], weights) for i, part in enumerate(parts)
+    )
+    torch.testing.assert_close(loss(logits, targets, weights), total)
+    with pytest.raises(ValueError, match=r'targets must be \(2, 4, 5, 6\)'):
+        loss(logits, targets[:, 0], weights)
+
+
 def random_boxes(count, num_images, seed=0):
     generator = torch.Generator().manual_seed(seed)
     corners = torch.rand(count, 2, 2, generator=generator) * 1.2 - 0.1
@@ -117,29 +136,33 @@ def random_boxes(count, num_images, seed=0):
     return torch.cat((image, corners), 1)
 
 
-def test_upsampling_is_grid_sampling_of_the_slice():
+def test_upsampling_is_the_formula_of_the_release():
+    """Position ((i + .5)(hi - lo) / n + lo) * N - .5, index clamped."""
     torch.manual_seed(0)
-    maps = torch.randn(2, 3 * 4, 7, 9)
-    boxes = random_boxes(20, 2)
+    maps = torch.randn(2, 3 * 4, 7, 9, dtype=torch.float64)
+    boxes = random_boxes(20, 2).double()
     labels = torch.arange(20) % 3
     found = build('BoxUpsample', channels=4, size=(5, 6))(maps, boxes, labels)
-    slices = maps.unflatten(1, (3, 4))[boxes[:, 0].long(), labels]
-    x, y = (
-        boxes[:, [i]]
-        + (torch.arange(n) + 0.5) / n * (boxes[:, [i + 2]] - boxes[:, [i]])
-        for i, n in ((1, 6), (2, 5))
-    )
-    where = torch.stack(
-        (
-            x[:, None].expand(-1, 5, -1),
-            y[:, :, None].expand(-1, -1, 6),
-        ),
-        -1,
-    )
-    expected = F.grid_sample(
-        slices, where * 2 - 1, padding_mode='border', align_corners=False
-    )
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    for r in range(20):
+        image, low_x, low_y, high_x, high_y = boxes[r].tolist()
+        map_of_class = maps[int(image), 4 * labels[r] : 4 * labels[r] + 4]
+        for axis, low, high, count, cells in (
+            (1, low_y, high_y, 5, 7),
+            (2, low_x, high_x, 6, 9),
+        ):
+            place = (np.arange(count) + 0.5) * (high - low) / count + low
+            place = place * cells - 0.5
+            first = np.floor(place)
+            share = torch.tensor(place - first)
+            share = share[:, None] if axis == 1 else share
+            ends = (
+                map_of_class.index_select(
+                    axis, torch.tensor(end.clip(0, cells - 1)).long()
+                )
+                for end in (first, first + 1)
+            )
+            map_of_class = torch.lerp(*ends, share)
+        torch.testing.assert_close(found[r], map_of_class)
 
 
 def test_upsampling_a_whole_map_to_its_size_changes_nothing():
@@ -258,7 +281,7 @@ def test_bad_input_of_the_others():
         build('BoxUpsample', channels=3, size=0)
     with pytest.raises(ValueError, match='label must be from 0 to 1'):
         select_class_channels(torch.zeros(1, 6), torch.tensor([2]), 3)
-    with pytest.raises(ValueError, match='one label per box'):
+    with pytest.raises(ValueError, match='one label per row'):
         select_class_channels(torch.zeros(2, 6), torch.tensor([1]), 3)
     with pytest.raises(ValueError, match=r'R, 9, h, w'):
         build('ClassifierGrid', grid_size=3)(torch.zeros(1, 4, 5, 5))
