@@ -6,6 +6,7 @@ from mmxdistill.caffe.caffemodel import (
     read_caffemodel,
     write_caffemodel,
 )
+from mmxdistill.caffe.definition import read_prototxt
 from mmxdistill.caffe.mapping import caffe_to_mm, collect_blobs, mm_to_caffe
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     'collect_blobs',
     'mm_to_caffe',
     'read_caffemodel',
+    'read_prototxt',
     'write_caffemodel',
 ]

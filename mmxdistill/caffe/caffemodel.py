@@ -9,7 +9,7 @@ against the size of the file first, and protobuf sees one layer at a time.
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,12 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from mmxdistill.atomic import atomic_write
-from mmxdistill.caffe.schema import V1_LAYER_TYPES, messages
+from mmxdistill.caffe.schema import SETTINGS, V1_LAYER_TYPES, messages
 
 __all__ = [
     'Blob',
     'CaffeLayer',
     'CaffeModel',
+    'parse_layer',
     'read_caffemodel',
     'write_caffemodel',
 ]
@@ -36,6 +37,8 @@ _MAX_VARINT_BYTES = 10
 _NAME, _V1_LAYERS, _LAYER = 1, 2, 100
 _BYTES_FIELDS = {_NAME, _V1_LAYERS, 3, 6, 8, _LAYER}
 _MAX_BLOB_AXES = 32  # Caffe's own limit
+# Types of BlobProto.raw_data (NVIDIA's Caffe, OpenCV): DOUBLE, FLOAT, FLOAT16.
+_RAW_TYPES = {0: np.dtype('<f8'), 1: np.dtype('<f4'), 2: np.dtype('<f2')}
 # Dimensions of weight and bias where Caffe's legacy format has always four.
 _BLOB_NDIM = {
     'Convolution': (4, 1),
@@ -55,6 +58,10 @@ class CaffeLayer:
         tops: Names of the output blobs.
         blobs: Learned arrays. Convolution: weight (out, in / group, kh, kw)
             and bias (out,); inner product: weight (out, in) and bias (out,).
+        settings: Hyper-parameters as the file gives them, by message and
+            field: ``{'pooling_param': {'pool': 0, 'kernel_size': 3}}``. Those
+            of :data:`SETTINGS` only, and not written by
+            :func:`write_caffemodel`.
     """
 
     name: str
@@ -62,6 +69,7 @@ class CaffeLayer:
     bottoms: tuple[str, ...] = ()
     tops: tuple[str, ...] = ()
     blobs: tuple[Blob, ...] = ()
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +90,8 @@ def read_caffemodel(path: str | os.PathLike[str]) -> CaffeModel:
         All its layers, those without weights included. V1 types get their
         current names, and 4-D legacy shapes of convolutions and inner products
         lose their leading ones, so that both formats give the same arrays.
+        Weights in double or half precision (``raw_data`` of NVIDIA's Caffe
+        and of OpenCV's ``shrinkCaffeModel``) become float32.
 
     Raises:
         ValueError: If the file is truncated, damaged, empty, a text file
@@ -97,7 +107,7 @@ def read_caffemodel(path: str | os.PathLike[str]) -> CaffeModel:
                 if number == _NAME:
                     name = payload.decode()
                 else:
-                    layers.append(_parse_layer(number, payload))
+                    layers.append(_read_layer(number, payload))
             if not layers:
                 raise ValueError('it holds no layers')
         except (ValueError, decode_error) as error:
@@ -185,25 +195,36 @@ def _is_text(head: bytes) -> bool:
     return bool(text) and all(c.isprintable() or c.isspace() for c in text)
 
 
-def _parse_layer(number: int, payload: bytes) -> CaffeLayer:
-    """Parse a ``layer`` or a V1 ``layers`` message."""
-    if number == _LAYER:
-        layer = messages().LayerParameter.FromString(payload)
-        kind = layer.type.decode()
+def _read_layer(number: int, payload: bytes) -> CaffeLayer:
+    """Read a ``layer`` or a V1 ``layers`` field."""
+    kind = 'LayerParameter' if number == _LAYER else 'V1LayerParameter'
+    return parse_layer(getattr(messages(), kind).FromString(payload))
+
+
+def parse_layer(message: Any) -> CaffeLayer:
+    """Take a ``LayerParameter`` or ``V1LayerParameter`` message apart.
+
+    Args:
+        message: Of :func:`messages`.
+
+    Raises:
+        ValueError: If it is of the V0 format, or does not make sense.
+    """
+    if isinstance(message, messages().LayerParameter):
+        kind = message.type.decode()
+    elif message.HasField('layer'):
+        raise ValueError(
+            "it has the old V0 format; run Caffe's "
+            'upgrade_net_proto_binary on it'
+        )
+    elif 0 <= message.type < len(V1_LAYER_TYPES):
+        kind = V1_LAYER_TYPES[message.type]
     else:
-        layer = messages().V1LayerParameter.FromString(payload)
-        if layer.HasField('layer'):
-            raise ValueError(
-                "it has the old V0 format; run Caffe's "
-                'upgrade_net_proto_binary on it'
-            )
-        if not 0 <= layer.type < len(V1_LAYER_TYPES):
-            raise ValueError(f'there is no V1 layer type {layer.type}')
-        kind = V1_LAYER_TYPES[layer.type]
-    name = layer.name.decode()
+        raise ValueError(f'there is no V1 layer type {message.type}')
+    name = message.name.decode()
     ndim = _BLOB_NDIM.get(kind, ())
     blobs = []
-    for i, blob in enumerate(layer.blobs):
+    for i, blob in enumerate(message.blobs):
         try:
             blobs.append(_to_array(blob, ndim[i] if i < len(ndim) else None))
         except ValueError as error:
@@ -211,9 +232,17 @@ def _parse_layer(number: int, payload: bytes) -> CaffeLayer:
     return CaffeLayer(
         name,
         kind,
-        tuple(bottom.decode() for bottom in layer.bottom),
-        tuple(top.decode() for top in layer.top),
+        tuple(bottom.decode() for bottom in message.bottom),
+        tuple(top.decode() for top in message.top),
         tuple(blobs),
+        {
+            key: {
+                descriptor.name: value
+                for descriptor, value in getattr(message, key).ListFields()
+            }
+            for key in SETTINGS
+            if message.HasField(key)
+        },
     )
 
 
@@ -235,13 +264,32 @@ def _to_array(blob: Any, ndim: int | None) -> Blob:
         shape = tuple(blob.shape.dim)
     if len(shape) > _MAX_BLOB_AXES:
         raise ValueError(f'{len(shape)} axes, at most {_MAX_BLOB_AXES} exist')
-    if blob.double_data:
-        values = np.frombuffer(b''.join(blob.double_data), '<f8')
-    else:
-        values = np.frombuffer(b''.join(blob.data), '<f4')
+    values = _values(blob)
     if min(shape, default=0) < 0 or math.prod(shape) != values.size:
         raise ValueError(f'shape {shape} does not fit {values.size} values')
     return values.astype(np.float32).reshape(shape)
+
+
+def _values(blob: Any) -> npt.NDArray[np.floating]:
+    """All numbers of a ``BlobProto``, in the precision of the file."""
+    if not blob.HasField('raw_data'):
+        if blob.double_data:
+            return np.frombuffer(b''.join(blob.double_data), '<f8')
+        return np.frombuffer(b''.join(blob.data), '<f4')
+    if blob.data or blob.double_data:
+        raise ValueError('it has raw_data and other data: which is right?')
+    kind = _RAW_TYPES.get(blob.raw_data_type)
+    if kind is None:
+        raise ValueError(
+            f'its raw_data has type {blob.raw_data_type}; only double (0), '
+            'float (1) and half precision (2) are weights'
+        )
+    if len(blob.raw_data) % kind.itemsize:
+        raise ValueError(
+            f'its raw_data of {len(blob.raw_data)} bytes are no whole number '
+            f'of {kind.name} values'
+        )
+    return np.frombuffer(blob.raw_data, kind)
 
 
 def _fill_layer(message: Any, layer: CaffeLayer) -> None:

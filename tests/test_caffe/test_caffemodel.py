@@ -1,6 +1,7 @@
 import struct
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -111,6 +112,43 @@ def test_doubles(tmp_path: Path) -> None:
     assert read.tolist() == [0.5, -3]
 
 
+@pytest.mark.parametrize(
+    ('number', 'dtype'), [(0, '<f8'), (1, '<f4'), (2, '<f2')]
+)
+def test_raw_data_of_any_precision(
+    tmp_path: Path, number: int, dtype: str
+) -> None:
+    """NVIDIA's Caffe and OpenCV's shrinkCaffeModel, type (10) and data (12).
+
+    The first type, double, may be left out: it is the default.
+    """
+    weight = np.linspace(-2, 2, 6).astype(dtype).reshape(2, 3)
+    kind = field(10, number) if number else b''
+    shape = field(7, field(1, 2) + field(1, 3))
+    path = tmp_path / 'half.caffemodel'
+    path.write_bytes(blob_layer(shape + kind + field(12, weight.tobytes())))
+    (read,) = read_caffemodel(path).layers[0].blobs
+    assert read.dtype == np.float32
+    np.testing.assert_array_equal(read, weight.astype('f4'))
+
+
+def test_raw_data_of_opencv(tmp_path: Path, data_root: Path) -> None:
+    if not hasattr(cv2.dnn, 'shrinkCaffeModel'):
+        pytest.skip('this OpenCV no longer writes Caffe networks')
+    source = data_root / 'caffe_golden' / 'net_alexnet_rgb.caffemodel'
+    half = tmp_path / 'half.caffemodel'
+    cv2.dnn.shrinkCaffeModel(str(source), str(half))
+    assert half.stat().st_size < 0.6 * source.stat().st_size
+    expected = collect_blobs(read_caffemodel(source).layers)
+    found = collect_blobs(read_caffemodel(half).layers)
+    assert found.keys() == expected.keys()
+    for name, blobs in expected.items():
+        for blob, other in zip(found[name], blobs, strict=True):
+            np.testing.assert_array_equal(
+                blob, other.astype('f2').astype('f4')
+            )
+
+
 def blob_layer(blob: bytes) -> bytes:
     return field(100, field(1, b'conv1') + field(7, blob))
 
@@ -141,6 +179,26 @@ BAD_FILES = {
         r'shape \(-1, -1\) does not fit',
     ),
     'many axes': (blob_layer(field(7, field(1, 2) * 99)), '99 axes'),
+    'integers': (
+        blob_layer(field(7, field(1, 1)) + field(10, 3) + field(12, bytes(4))),
+        "'conv1': its raw_data has type 3; only double",
+    ),
+    'odd raw bytes': (
+        blob_layer(field(7, field(1, 1)) + field(10, 2) + field(12, bytes(3))),
+        'raw_data of 3 bytes are no whole number of float16 values',
+    ),
+    'twice': (
+        blob_layer(
+            field(7, field(1, 1)) + field(5, bytes(4)) + field(12, bytes(8))
+        ),
+        'raw_data and other data',
+    ),
+    'huge raw shape': (
+        blob_layer(
+            field(7, field(1, 1 << 33)) + field(10, 2) + field(12, bytes(2))
+        ),
+        'does not fit 1 values',
+    ),
     'odd bytes': (
         blob_layer(field(7, field(1, 1)) + field(5, bytes(5))),
         'multiple',

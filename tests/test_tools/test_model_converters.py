@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from google.protobuf import text_format
 from mmengine.runner import load_checkpoint
 
 from mmxdistill.caffe import (
@@ -22,6 +23,7 @@ from mmxdistill.caffe import (
     read_caffemodel,
     write_caffemodel,
 )
+from mmxdistill.caffe.schema import messages
 from mmxdistill.registry import MODELS
 
 TOOLS = Path(__file__).parents[2] / 'tools' / 'model_converters'
@@ -169,6 +171,108 @@ def test_training_checkpoint(tools: SimpleNamespace, tmp_path: Path) -> None:
     (weight, _) = blobs_of(back)['conv1']
     expected = state['backbone.conv1.weight'].detach().float().numpy()
     assert (weight == expected).all()
+
+
+ALEXNET = """
+layer { name: "data" type: "ImageData" top: "data"
+  transform_param { mean_value: 104 mean_value: 117 mean_value: 123 } }
+layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1"
+  convolution_param { num_output: 4 kernel_size: 11 stride: 4 } }
+layer { name: "relu1" type: "ReLU" bottom: "conv1" top: "conv1" }
+layer { name: "norm1" type: "LRN" bottom: "conv1" top: "norm1"
+  lrn_param { local_size: 5 alpha: 0.0001 beta: 0.75 } }
+layer { name: "pool1" type: "Pooling" bottom: "norm1" top: "pool1"
+  pooling_param { pool: MAX kernel_size: 3 stride: 2 } }
+layer { name: "conv2" type: "Convolution" bottom: "pool1" top: "conv2"
+  convolution_param { num_output: 8 kernel_size: 5 pad: 2 group: 2 } }
+"""
+
+
+@pytest.mark.parametrize('source', ['caffemodel', 'prototxt'])
+def test_alexnet_with_norm_before_pool_is_refused(
+    tools: SimpleNamespace, tmp_path: Path, source: str
+) -> None:
+    """Its weights have CaffeNet's shapes, but other features."""
+    weights, text = tmp_path / 'alexnet.caffemodel', tmp_path / 'net.prototxt'
+    write_caffenet(weights)
+    text.write_text(ALEXNET)
+    options: tuple[object, ...] = ('--prototxt', text)
+    if source == 'caffemodel':  # as Caffe writes it: with the definition
+        options = ()
+        stored = messages().NetParameter.FromString(weights.read_bytes())
+        layers = messages().NetParameter()
+        text_format.Parse(
+            ALEXNET.replace('pool: MAX ', ''), layers, allow_unknown_field=True
+        )
+        for layer in stored.layer:
+            mine = [la for la in layers.layer if la.name == layer.name]
+            (mine or [layers.layer.add()])[0].MergeFrom(layer)
+        weights.write_bytes(layers.SerializeToString())
+    with pytest.raises(SystemExit) as info:
+        run(tools.to_mm, weights, tmp_path / 'net.pth', *options)
+    assert 'alexnet.caffemodel: the weights belong' in str(info.value)
+    assert re.search(r'file has ReLU\(\), LRN.* Pooling', str(info.value))
+    assert not (tmp_path / 'net.pth').exists()
+
+
+def test_what_the_file_says_about_pixels_is_printed(
+    tools: SimpleNamespace,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    weights, text = tmp_path / 'net.caffemodel', tmp_path / 'net.prototxt'
+    write_caffenet(weights)
+    text.write_text(
+        'layer { name: "data" type: "Data" top: "data" transform_param '
+        '{ mean_value: 104 mean_value: 117 mean_value: 123 scale: 0.5 } }'
+    )
+    run(tools.to_mm, weights, tmp_path / 'a.pth', '--prototxt', text)
+    printed = capsys.readouterr().out
+    assert 'BGR, (pixel - [104.0, 117.0, 123.0]) * 0.5' in printed
+    assert 'std=[2.0, 2.0, 2.0], bgr_to_rgb=False' in printed
+    text.write_text(
+        'layer { name: "data" type: "Data" top: "data" transform_param '
+        '{ mean_file: "ilsvrc.binaryproto" } }'
+    )
+    run(tools.to_mm, weights, tmp_path / 'a.pth', '--prototxt', text)
+    assert (
+        "subtracts the image 'ilsvrc.binaryproto'" in capsys.readouterr().out
+    )
+
+
+def test_problems_are_listed_together(
+    tools: SimpleNamespace, tmp_path: Path
+) -> None:
+    source = tmp_path / 'net.caffemodel'
+    write_caffenet(source)
+    layers = {la.name: la for la in read_caffemodel(source).layers}
+    blobs = layers['conv3'].blobs
+    changed = [
+        layers['conv1'],
+        CaffeLayer('conv2', 'Convolution', blobs=blobs),
+        layers['conv4'],
+        CaffeLayer('conv5', 'Convolution', blobs=blobs[:1]),
+        CaffeLayer('bn1', 'BatchNorm', blobs=(blobs[1],) * 3),
+        CaffeLayer('adapt', 'Convolution', blobs=blobs),
+    ]
+    write_caffemodel(source, CaffeModel('net', tuple(changed)))
+    with pytest.raises(SystemExit, match='do not fit CaffeNet') as info:
+        run(tools.to_mm, source, tmp_path / 'net.pth')
+    for problem in (
+        'missing: backbone.conv3.weight',
+        'wrong shape: conv2 -> backbone.conv2.weight is (6, 8, 3, 3), '
+        'expected (6, 2, 5, 5)',
+        'missing: conv5 -> backbone.conv5.bias',
+        'unknown: adapt -> backbone.adapt.weight',
+        'unknown: bn1 -> bn1.blob2',
+    ):
+        assert problem in str(info.value)
+    write_caffemodel(
+        source, CaffeModel('net', (*layers.values(), *changed[-2:]))
+    )
+    run(tools.to_mm, source, tmp_path / 'net.pth', '--skip-extra')
+    state = torch.load(tmp_path / 'net.pth', weights_only=True)['state_dict']
+    assert len(state) == 2 * len(layers)
 
 
 def test_bad_input(tools: SimpleNamespace, tmp_path: Path) -> None:
