@@ -1,24 +1,11 @@
 # Trained on train, tested on val. Starts from the ImageNet CaffeNet (converted
 # by tools/model_converters/caffe_to_mm.py); class scores and boxes are random.
 _base_ = [
-    '../_base_/datasets/nyud2.py',
+    '../_base_/datasets/nyud2_detection_rgb.py',
     '../_base_/models/fast_rcnn_caffenet.py',
     '../_base_/schedules/sgd_40k.py',
     '../_base_/fast_rcnn_runtime.py',
 ]
 
-model = dict(
-    data_preprocessor=dict(modalities=dict(rgb=_base_.statistics.rgb)),
-)
+model = dict(data_preprocessor=_base_.data_preprocessor)
 load_from = 'checkpoints/caffenet.pth'
-train_dataloader = dict(
-    sampler=dict(_delete_=True, **_base_.epochs),
-    dataset=dict(
-        type='ConcatDataset',
-        datasets=[
-            dict(**part, use=['rgb']) for part in _base_.detection.train
-        ],
-    ),
-)
-val_dataloader = dict(dataset=dict(**_base_.detection.val, use=['rgb']))
-test_dataloader = val_dataloader

@@ -1,28 +1,20 @@
 _base_ = [
-    '../_base_/datasets/kitchen_rgbd.py',
+    '../_base_/datasets/kitchen_rgbd_detection.py',
+    '../_base_/models/late_fusion.py',
     '../_base_/schedules/finetune_600.py',
     '../_base_/default_runtime.py',
 ]
 
 model = dict(
-    type='mmxdistill.LateFusionDetector',
-    data_preprocessor=dict(
-        type='mmxdistill.MultiModalDataPreprocessor',
-        modalities=_base_.statistics,
-    ),
+    data_preprocessor=_base_.data_preprocessor,
     streams=dict(
         rgb=dict(
             model='fast_rcnn/fast_rcnn_squeezenet_rgb_600_kitchen.py',
-            checkpoint='work_dirs/fast_rcnn_squeezenet_rgb_600_kitchen/'
-            'iter_600.pth',
+            checkpoint='work_dirs/fast_rcnn_squeezenet_rgb_600_kitchen/iter_600.pth',
         ),
         hha=dict(
             model='fast_rcnn/fast_rcnn_squeezenet_hha_st_600_kitchen.py',
-            checkpoint='work_dirs/fast_rcnn_squeezenet_hha_st_600_kitchen/'
-            'iter_600.pth',
+            checkpoint='work_dirs/fast_rcnn_squeezenet_hha_st_600_kitchen/iter_600.pth',
         ),
     ),
 )
-train_dataloader = dict(dataset=_base_.detection.train)
-val_dataloader = dict(dataset=_base_.detection.test)
-test_dataloader = val_dataloader

@@ -1,23 +1,9 @@
-# Experiment 1D's transfer: VGG16 teaches CaffeNet. The scaling layer brings
-# the teacher's feature norm to that of CaffeNet's, measured before training.
-_base_ = './st_caffenet_caffenet_hha_pool5_100k_nyud2.py'
+# Experiment 1D's transfer.
+_base_ = [
+    '../_base_/datasets/nyud2_pairs.py',
+    '../_base_/models/st_vgg16_caffenet_pool5.py',
+    '../_base_/schedules/transfer_150k.py',
+    '../_base_/transfer_runtime.py',
+]
 
-model = dict(
-    teacher=dict(_delete_=True, type='mmxdistill.VGG16'),
-    teacher_checkpoint='work_dirs/fast_rcnn_vgg16_rgb_40k_nyud2/'
-    'iter_40000.pth',
-    transfer_points=[
-        dict(
-            teacher='pool5',
-            student='pool5',
-            adaptation=dict(
-                type='mmxdistill.AdaptationNeck',
-                in_channels=256,
-                out_channels=512,
-            ),
-            scale=dict(scale=None),
-        )
-    ],
-)
-train_cfg = dict(max_iters=150000)
-param_scheduler = dict(milestones=[90000, 135000])
+model = dict(data_preprocessor=_base_.data_preprocessor)

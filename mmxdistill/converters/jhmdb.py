@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mmxdistill.classes import JHMDB_CLASSES
 from mmxdistill.converters.coco import clip_box
 from mmxdistill.converters.images import read_image
 from mmxdistill.converters.matlab import read_mat
@@ -27,29 +28,7 @@ __all__ = [
     'read_tubes',
 ]
 
-CLASSES = (
-    'brush_hair',
-    'catch',
-    'clap',
-    'climb_stairs',
-    'golf',
-    'jump',
-    'kick_ball',
-    'pick',
-    'pour',
-    'pullup',
-    'push',
-    'run',
-    'shoot_ball',
-    'shoot_bow',
-    'shoot_gun',
-    'sit',
-    'stand',
-    'swing_baseball',
-    'throw',
-    'walk',
-    'wave',
-)
+CLASSES = JHMDB_CLASSES
 SPLITS = (1, 2, 3)
 
 _FRAMES = ('Rename_Images', 'Frames')

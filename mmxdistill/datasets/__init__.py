@@ -2,12 +2,17 @@
 
 from mmxdistill.datasets import transforms
 from mmxdistill.datasets.caffe_sampler import CaffeEpochSampler
+from mmxdistill.datasets.mirrored import MirroredDataset
 from mmxdistill.datasets.paired import PairedCocoDataset, PairedDataset
+from mmxdistill.datasets.published import JHMDBDataset, NYUD2Dataset
 from mmxdistill.datasets.samplers import DrawIndex, ResumableInfiniteSampler
 
 __all__ = [
     'CaffeEpochSampler',
     'DrawIndex',
+    'JHMDBDataset',
+    'MirroredDataset',
+    'NYUD2Dataset',
     'PairedCocoDataset',
     'PairedDataset',
     'ResumableInfiniteSampler',

@@ -26,9 +26,8 @@ class CaffeEpochSampler(ResumableInfiniteSampler):
     (:func:`is_usable`) are never drawn. NumPy draws, from ``seed``; otherwise
     as :class:`ResumableInfiniteSampler`.
 
-    Caffe's flipped copies are a second data set: use a ``ConcatDataset`` of
-    one data set whose pipeline never flips and one whose pipeline always
-    does.
+    The epoch has Caffe's flipped copies if the data set is a
+    :class:`MirroredDataset`.
 
     Args:
         dataset (Dataset): The data set, or wrappers around data sets, with

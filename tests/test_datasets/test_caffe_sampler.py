@@ -1,8 +1,6 @@
 import itertools
-import json
 import pickle
 
-import cv2
 import numpy as np
 import pytest
 from mmdet.registry import DATASETS as MMDET_DATASETS
@@ -10,7 +8,7 @@ from mmengine.dataset import BaseDataset
 
 from mmxdistill.datasets import DrawIndex
 from mmxdistill.datasets.roidb import is_usable
-from mmxdistill.registry import DATA_SAMPLERS, DATASETS
+from mmxdistill.registry import DATA_SAMPLERS
 
 
 @MMDET_DATASETS.register_module()
@@ -106,81 +104,3 @@ def test_ranks_share_the_stream(monkeypatch):
 def test_no_image_can_be_used():
     with pytest.raises(ValueError, match='none of the 3 training images'):
         build(images([0, 0, 0]))
-
-
-@pytest.fixture
-def coco(tmp_path):
-    """Three images, the second without usable RoIs."""
-    records = [
-        dict(id=i, file_name=f'{i}.png', width=64, height=48) for i in range(3)
-    ]
-    annotations = [
-        dict(
-            id=i,
-            image_id=i,
-            category_id=1,
-            bbox=[10, 10, 19, 19],
-            area=361,
-            iscrowd=0,
-        )
-        for i in range(3)
-    ]
-    content = dict(
-        images=records,
-        annotations=annotations,
-        categories=[dict(id=1, name='box')],
-    )
-    (tmp_path / 'boxes.json').write_text(json.dumps(content))
-    proposals = {}
-    (tmp_path / 'a').mkdir()
-    for i in range(3):
-        image = np.full((48, 64, 3), i, np.uint8)
-        image[:, :32] += 100
-        cv2.imwrite(str(tmp_path / f'a/{i}.png'), image)
-        boxes = [[0, 0, 63, 47]] if i != 1 else [[50, 0, 63, 9]]
-        boxes = np.array(boxes, np.float32)
-        proposals[f'a/{i}.png'] = dict(
-            bboxes=boxes, scores=np.ones(1, np.float32)
-        )
-    (tmp_path / 'proposals.pkl').write_bytes(pickle.dumps(proposals))
-
-    def part(prob):
-        flip = dict(type='mmxdistill.CaffeRandomFlip', prob=prob)
-        return dict(
-            type='mmxdistill.PairedCocoDataset',
-            data_root=str(tmp_path),
-            ann_file='boxes.json',
-            proposal_file='proposals.pkl',
-            metainfo=dict(classes=('box',)),
-            modalities=dict(
-                rgb=dict(
-                    path='a/{file_name}',
-                    pipeline=[dict(type='LoadImageFromFile')],
-                )
-            ),
-            pipeline=[
-                dict(type='LoadProposals'),
-                dict(type='LoadAnnotations', with_bbox=True),
-                dict(
-                    type='mmxdistill.FastProposalBroadcaster',
-                    transforms=[flip],
-                ),
-                dict(type='PackDetInputs'),
-            ],
-        )
-
-    both = [part(0.0), part(1.0)]
-    return DATASETS.build(dict(type='ConcatDataset', datasets=both))
-
-
-def test_originals_and_flipped_copies(coco):
-    sampler = build(coco)
-    indices = take(sampler, 40)
-    assert set(indices) == {0, 2, 3, 5}
-    for index in indices[:8]:
-        sample = coco[index]
-        image, flipped = sample['inputs'], index >= 3
-        assert image[0, 0, 0] % 100 == index % 3
-        assert (image[0, 0, 0] < 100) == flipped
-        box = sample['data_samples'].gt_instances.bboxes.tensor[0, 0]
-        assert box == (64 - 1 - 29 if flipped else 10)

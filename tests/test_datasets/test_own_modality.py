@@ -14,7 +14,7 @@ from mmxdistill.registry import DATASETS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / 'docs/data.md'
-ROADSCENE = ROOT / 'configs/_base_/datasets/roadscene_rgbt.py'
+BASES = ROOT / 'configs/_base_/datasets'
 SIZE = (48, 64)
 
 
@@ -67,34 +67,45 @@ def data(tmp_path):
 
 
 @pytest.fixture
-def config(data, tmp_path, loader):
-    """The file of RoadScene with other paths, loader and classes."""
-    text = ROADSCENE.read_text()
-    for old, new in (
-        (
-            "_base_ = './paired.py'",
-            "_base_ = [__import__('mmxdistill').config_path("
-            "'_base_/datasets/paired.py')]",
-        ),
-        (
-            "dict(type='mmxdistill.LoadGrayImageFromFile')",
-            f"dict(type='{loader}')",
-        ),
-        ('{{$MMXDISTILL_DATA:data}}/roadscene_rgbt/', f'{data}/'),
-        ('thermal/{stem}.jpg', 'polarization/{stem}.npy'),
-        ("('person', 'bike', 'car')", "('car',)"),
-        ('thermal', 'polarization'),
-    ):
-        assert old in text
-        text = text.replace(old, new)
-    path = tmp_path / 'mine.py'
-    path.write_text(text)
-    return Config.fromfile(path)
+def dataset_config(data, tmp_path, loader):
+    """RoadScene's files with other paths, loader and classes, by role."""
+    replacements = {
+        'mmxdistill.LoadGrayImageFromFile': loader,
+        '{{$MMXDISTILL_DATA:data}}/roadscene_rgbt/': f'{data}/',
+        'data/roadscene_rgbt/proposals.pkl': f'{tmp_path}/proposals.pkl',
+        'thermal/{stem}.jpg': 'polarization/{stem}.npy',
+        "('person', 'bike', 'car')": "('car',)",
+        "'./pairs.py'": config_expression('pairs.py'),
+        "'./detection.py'": config_expression('detection.py'),
+        'thermal': 'polarization',
+        'roadscene_rgbt': 'mine',
+    }
+    unused = set(replacements)
+    for path in BASES.glob('roadscene_rgbt*.py'):
+        text = path.read_text()
+        for old, new in replacements.items():
+            unused -= {old} if old in text else set()
+            text = text.replace(old, new)
+        name = path.name.replace('roadscene_rgbt', 'mine')
+        name = name.replace('thermal', 'polarization')
+        (tmp_path / name).write_text(text)
+    assert not unused
+
+    def read(role, split):
+        cfg = Config.fromfile(tmp_path / f'mine_{role}.py')
+        return cfg[f'{split}_dataloader'].dataset
+
+    return read
 
 
-def test_pairs(config, data):
+def config_expression(name):
+    """What a config elsewhere writes for one of ours."""
+    return f"__import__('mmxdistill').config_path('_base_/datasets/{name}')"
+
+
+def test_pairs(dataset_config):
     """Labelled and unlabelled pairs."""
-    dataset = DATASETS.build(config.pairs.train)
+    dataset = DATASETS.build(dataset_config('pairs', 'train'))
     names = [
         Path(dataset.get_data_info(i)['img_path']).name
         for i in range(len(dataset))
@@ -105,27 +116,29 @@ def test_pairs(config, data):
     assert sample['inputs'].shape[0] == 6
 
 
-def test_no_list(config, data):
+def test_no_list(dataset_config, data):
     """All files of the folders; each must have its partner."""
-    settings = dict(config.pairs.train, ann_file='')
+    settings = dict(dataset_config('pairs', 'train'), ann_file='')
     assert len(DATASETS.build(settings)) == 4
     (data / 'polarization/c.npy').unlink()
     with pytest.raises(FileNotFoundError, match=r"lacks 1, e\.g\. \['c'\]"):
         DATASETS.build(settings)
 
 
-def test_detection(config, data, tmp_path):
+@pytest.mark.parametrize('use', [('rgb', 'polarization'), ('polarization',)])
+def test_detection(dataset_config, tmp_path, use):
     boxes = dict(
         bboxes=np.array([[1, 2, 30, 40]], np.float32),
         scores=np.ones(1, np.float32),
     )
     path = tmp_path / 'proposals.pkl'
     path.write_bytes(pickle.dumps({f'visible/{n}.jpg': boxes for n in 'ab'}))
+    role = 'detection' if len(use) == 2 else 'detection_polarization'
     for split in ('train', 'test'):
-        settings = dict(config.detection[split], proposal_file=str(path))
-        dataset = DATASETS.build(settings)
+        dataset = DATASETS.build(dataset_config(role, split))
         assert len(dataset) == 1
         found = dataset[0]['data_samples']
+        assert found.modalities == use
         # The crowd is neither right nor wrong.
         assert len(found.gt_instances) == 1
         assert len(found.ignored_instances) == 1
@@ -137,8 +150,8 @@ def test_roadscene(data_root, monkeypatch):
     folder = data_root / 'roadscene_rgbt'
     if not folder.is_dir():
         pytest.skip('no sample of RoadScene')
-    cfg = Config.fromfile(ROADSCENE)
-    dataset = DATASETS.build(cfg.pairs.train)
+    cfg = Config.fromfile(BASES / 'roadscene_rgbt_pairs.py')
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
     listed = (folder / 'unlabelled.txt').read_text().split()
     labelled = json.loads((folder / 'annotations_train.json').read_text())
     assert len(dataset) == len(listed) + len(labelled['images'])

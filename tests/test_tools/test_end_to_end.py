@@ -185,7 +185,7 @@ def test_two_processes(workspace, rgb, monkeypatch):
         TRANSFER,
         'two',
         'train_dataloader.update(dataset=dict('
-        'pipeline=_base_.pairs.test.pipeline))\n',
+        'pipeline=_base_.val_dataloader.dataset.pipeline))\n',
     )
     workspace.run(
         'bash',

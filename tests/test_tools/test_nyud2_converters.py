@@ -582,7 +582,7 @@ class TestPairs:
 def test_config_reads_what_is_written(
     detection, pairs, raw, tmp_path, monkeypatch
 ):
-    """configs/_base_/datasets/nyud2.py, from the files to the network."""
+    """configs/_base_/datasets/nyud2*.py, from the files to the network."""
     ids = FEW['trainval'] + FEW['test']
     path = tmp_path / 'nyu_depth_v2_labeled.mat'
     write_labeled(path, {i: labelled_frame(i) for i in ids})
@@ -595,34 +595,40 @@ def test_config_reads_what_is_written(
             convert_pairs(pairs, raw, out / 'pairs', *args, split=split) == 0
         )
     monkeypatch.setenv('MMXDISTILL_DATA', str(tmp_path))
-    cfg = Config.fromfile(ROOT / 'configs/_base_/datasets/nyud2.py')
-    assert cfg.classes == CLASSES
-    assert list(cfg.statistics) == ['rgb', 'hha']
-    sizes = dict(train=2, trainval=4, val=1, test=1)
-    for name, size in sizes.items():
-        dataset = DATASETS.build(cfg.pairs[name])
+    folder = ROOT / 'configs/_base_/datasets'
+    cfg = Config.fromfile(folder / 'nyud2_pairs.py')
+    assert list(cfg.data_preprocessor.modalities) == ['rgb', 'hha']
+    train, val = cfg.train_dataloader.dataset, cfg.val_dataloader.dataset
+    for settings, size in (
+        (train, 2),
+        (dict(train, ann_file='pairs/trainval.txt'), 4),
+        (val, 1),
+        (dict(val, ann_file='annotations_test.json'), 1),
+    ):
+        dataset = DATASETS.build(settings)
         assert len(dataset) == size
         assert dataset[0]['inputs'].shape == (6, 688, 907)
-    sizes = dict(train=2, trainval=3, val=1, test=1)
-    parts = [
-        (size, part)
-        for name, size in sizes.items()
-        for part in (
-            [cfg.detection[name]] if size == 1 else cfg.detection[name]
-        )
-    ]
-    for size, part in parts:
-        for use in (['hha'], None) if size == 1 else (['rgb'],):
-            dataset = DATASETS.build(dict(**part, use=use))
-            assert len(dataset) == size
-            sample = dataset[0]
-            assert sample['inputs'].shape == (3 * len(use or '12'), 688, 907)
-            found = sample['data_samples']
-            assert len(found.proposals) == 2
-            scale = 1 if dataset.test_mode else 688 / 425
-            ((x1, _, x2, _),) = get_box_tensor(found.gt_instances.bboxes)
-            assert float(x2 - x1) == pytest.approx(119 * scale, rel=1e-5)
-            assert found.gt_instances.labels.tolist() == [12]
+    for suffix, channels in (('', 6), ('_rgb', 3), ('_hha', 3)):
+        cfg = Config.fromfile(folder / f'nyud2_detection{suffix}.py')
+        train, val = cfg.train_dataloader.dataset, cfg.val_dataloader.dataset
+        for ann_file, size in (('train', 2), ('trainval', 3)):
+            train.dataset.ann_file = f'annotations_{ann_file}.json'
+            check_boxes(DATASETS.build(train), 2 * size, channels, 688 / 425)
+        for ann_file in ('val', 'test'):
+            val.ann_file = f'annotations_{ann_file}.json'
+            check_boxes(DATASETS.build(val), 1, channels, 1)
+
+
+def check_boxes(dataset, size, channels, scale):
+    assert dataset.metainfo['classes'] == CLASSES
+    assert len(dataset) == size
+    sample = dataset[0]
+    assert sample['inputs'].shape == (channels, 688, 907)
+    found = sample['data_samples']
+    assert len(found.proposals) == 2
+    ((x1, _, x2, _),) = get_box_tensor(found.gt_instances.bboxes)
+    assert float(x2 - x1) == pytest.approx(119 * scale, rel=1e-5)
+    assert found.gt_instances.labels.tolist() == [12]
 
 
 @pytest.mark.slow

@@ -166,8 +166,6 @@ def test_config_builds_and_loads(source, tmp_path, run, monkeypatch):
     data = tmp_path / 'data'
     assert run(source, data / 'sunrgbd') == 0
     monkeypatch.setenv('MMXDISTILL_DATA', str(data))
-    cfg = Config.fromfile(ROOT / 'configs/_base_/datasets/sunrgbd.py')
-    assert cfg.classes == CLASSES
     proposals = dict(
         bboxes=np.array([[1, 2, 30, 40]], np.float32),
         scores=np.ones(1, np.float32),
@@ -175,19 +173,27 @@ def test_config_builds_and_loads(source, tmp_path, run, monkeypatch):
     (data / 'sunrgbd/proposals.pkl').write_bytes(
         pickle.dumps({f'images/{name}.jpg': proposals for name in NAMES})
     )
-    for group, length in ((cfg.pairs, (3, 2)), (cfg.detection, (3, 2))):
-        for split, number in zip(('train', 'test'), length, strict=True):
-            dataset = DATASETS.build(group[split])
+    folder = ROOT / 'configs/_base_/datasets'
+    for name, modalities in (
+        ('pairs', ('rgb', 'hha')),
+        ('detection', ('rgb', 'hha')),
+        ('detection_rgb', ('rgb',)),
+        ('detection_hha', ('hha',)),
+    ):
+        cfg = Config.fromfile(folder / f'sunrgbd_{name}.py')
+        assert tuple(cfg.data_preprocessor.modalities) == modalities
+        for split, number in (('train', 3), ('test', 2)):
+            dataset = DATASETS.build(cfg[f'{split}_dataloader'].dataset)
             assert len(dataset) == number
             sample = dataset[0]
-            assert sample['inputs'].shape[0] == 6
+            assert sample['inputs'].shape[0] == 3 * len(modalities)
             assert min(sample['inputs'].shape[1:]) == 688
-            assert sample['data_samples'].modalities == ('rgb', 'hha')
+            assert sample['data_samples'].modalities == modalities
+    assert dataset.metainfo['classes'] == CLASSES
     truth = sample['data_samples'].gt_instances
     assert CLASSES[truth.labels[0]] == 'bed'
-    both = DATASETS.build(
-        dict(cfg.pairs.train, ann_file='pairs_not_nyud2.txt')
-    )
+    pairs = Config.fromfile(folder / 'sunrgbd_pairs.py').train_dataloader
+    both = DATASETS.build(dict(pairs.dataset, ann_file='pairs_not_nyud2.txt'))
     assert len(both) == 4
 
 

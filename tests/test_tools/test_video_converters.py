@@ -52,9 +52,12 @@ def lines(path):
     return path.read_text().splitlines()
 
 
-def config(name, monkeypatch, data):
+def dataset_configs(name, monkeypatch, data):
+    """The data sets of training and testing of a base config."""
     monkeypatch.setenv('MMXDISTILL_DATA', str(data))
-    return Config.fromfile(ROOT / f'configs/_base_/datasets/{name}.py')
+    cfg = Config.fromfile(ROOT / f'configs/_base_/datasets/{name}.py')
+    splits = ('train', 'test')
+    return {s: cfg[f'{s}_dataloader'].dataset.to_dict() for s in splits}
 
 
 def write_proposals(path, *annotations):
@@ -138,24 +141,22 @@ class TestJHMDB:
     def test_config_builds_and_loads(self, source, tmp_path, run, monkeypatch):
         data = tmp_path / 'data'
         assert run(source, data / 'jhmdb') == 0
-        cfg = config('jhmdb_flow', monkeypatch, data)
-        cfg.files.metainfo.classes = jhmdb.CLASSES
+        detection = dataset_configs('jhmdb_flow_detection', monkeypatch, data)
         write_proposals(
             data / 'jhmdb/proposals.pkl',
             data / 'jhmdb/annotations_train1.json',
             data / 'jhmdb/annotations_test1.json',
         )
         for subset in ('train', 'test'):
-            settings = cfg.detection[subset]
-            settings.metainfo.classes = jhmdb.CLASSES
-            dataset = DATASETS.build(settings)
+            detection[subset]['metainfo'] = dict(classes=jhmdb.CLASSES)
+            dataset = DATASETS.build(detection[subset])
             assert len(dataset) == dict(train=20, test=12)[subset]
             sample = dataset[0]
             assert sample['inputs'].shape[0] == 6
             assert sample['data_samples'].modalities == ('rgb', 'flow')
             assert len(sample['data_samples'].proposals) == 1
         # Mirrored, the first column becomes the last: 39 - x.
-        settings = cfg.detection.train.to_dict()
+        settings = detection['train']
         (move,) = [s for s in settings['pipeline'] if 'transforms' in s]
         corners = []
         for probability in (0.0, 1.0):
@@ -168,11 +169,14 @@ class TestJHMDB:
         expected = [39 - x2, y1, 39 - x1, y2]
         np.testing.assert_allclose(mirrored, expected, atol=1e-4)
         assert len(dataset) == 20
-        assert len(DATASETS.build(cfg.pairs.train)) == 20
+        pairs = dataset_configs('jhmdb_flow_pairs', monkeypatch, data)
+        assert len(DATASETS.build(pairs['train'])) == 20
 
     def test_config_has_all_classes(self, monkeypatch, tmp_path):
-        cfg = config('jhmdb_flow', monkeypatch, tmp_path)
-        assert cfg.files.metainfo.classes == jhmdb.CLASSES
+        found = dataset_configs('jhmdb_flow_detection', monkeypatch, tmp_path)
+        dataset = DATASETS.build(dict(found['test'], lazy_init=True))
+        assert dataset.metainfo['classes'] == jhmdb.CLASSES
+        assert len(jhmdb.CLASSES) == 21
 
     def test_boxes_instead_of_masks(self, source, tmp_path, run):
         shutil.rmtree(source / 'puppet_mask')
@@ -307,18 +311,21 @@ class TestMOT:
         """Flow turns round where the frames are mirrored."""
         data = tmp_path / 'data'
         assert run(source, data / 'mot', '--test', 'B') == 0
-        cfg = config('mot_flow', monkeypatch, data)
+        groups = [
+            dataset_configs(f'mot_flow_{role}', monkeypatch, data)
+            for role in ('pairs', 'detection')
+        ]
         write_proposals(
             data / 'mot/proposals.pkl',
             data / 'mot/annotations_train.json',
             data / 'mot/annotations_test.json',
         )
-        assert len(DATASETS.build(cfg.pairs.test)) == 4
-        assert len(DATASETS.build(cfg.detection.test)) == 4
+        for group in groups:
+            assert len(DATASETS.build(group['test'])) == 4
         means = {}
         for probability in (0.0, 1.0):
-            for group in (cfg.pairs, cfg.detection):
-                settings = group.train.to_dict()
+            for group in groups:
+                settings = group['train']
                 for step in settings['pipeline']:
                     for child in [step, *step.get('transforms', [])]:
                         if child['type'] == 'RandomFlip':
@@ -446,9 +453,9 @@ class TestUCF101:
             (data / f'ucf101/{split}.txt').rename(
                 data / f'ucf101/{split}list01.txt'
             )
-        cfg = config('ucf101_flow', monkeypatch, data)
+        pairs = dataset_configs('ucf101_flow_pairs', monkeypatch, data)
         for split, number in (('train', 13), ('test', 5)):
-            dataset = DATASETS.build(cfg.pairs[split])
+            dataset = DATASETS.build(pairs[split])
             assert len(dataset) == number
             sample = dataset[0]
             assert sample['inputs'].shape[0] == 6

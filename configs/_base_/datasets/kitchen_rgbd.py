@@ -1,9 +1,9 @@
 # 7-Scenes red kitchen with boxes of five NYUD2 classes: one room, one camera
 # sweep, so an end-to-end demonstration, not a benchmark. The depth is
 # registered but has holes.
-_base_ = './paired.py'
-
-statistics = dict(rgb=_base_.caffe_imagenet, hha=_base_.caffe_imagenet)
+means = dict(mean=[104.0, 117.0, 123.0])
+statistics = dict(rgb=means, hha=means)
+load_rgb = [dict(type='LoadImageFromFile')]
 load_hha = [
     dict(type='mmxdistill.LoadDepthFromFile'),
     dict(type='mmxdistill.FillDepth'),
@@ -12,12 +12,8 @@ load_hha = [
 classes = ('box', 'chair', 'counter', 'table', 'television')
 files = dict(
     data_root='{{$MMXDISTILL_DATA:data}}/kitchen_rgbd/',
-    metainfo=dict(classes=classes),
     modalities=dict(
-        rgb=dict(path='color/{stem}.jpg', pipeline=_base_.load_color),
+        rgb=dict(path='color/{stem}.jpg', pipeline=load_rgb),
         hha=dict(path='depth/{stem}.png', pipeline=load_hha),
     ),
 )
-boxes = dict(**files, proposal_file='data/kitchen_rgbd/proposals.pkl')
-pairs = dict(train=files, test=files)
-detection = dict(train=boxes, test=boxes)

@@ -1,16 +1,15 @@
 # MOTChallenge sequences by tools/dataset_converters/mot.py: persons in frames
 # and flow.
-_base_ = './paired_flow.py'
-
-statistics = dict(rgb=_base_.caffe_imagenet, flow=_base_.flow_image)
+# The mean of a flow image is the level of no motion.
+statistics = dict(
+    rgb=dict(mean=[104.0, 117.0, 123.0]), flow=dict(mean=[128.0, 128.0, 128.0])
+)
+load = [dict(type='LoadImageFromFile')]
+classes = ('person',)
 files = dict(
     data_root='{{$MMXDISTILL_DATA:data}}/mot/',
-    metainfo=dict(classes=('person',)),
     modalities=dict(
-        rgb=dict(path='frames/{file_name}', pipeline=_base_.load_color),
-        flow=dict(path='flow/{video}/{stem}.png', pipeline=_base_.load_color),
+        rgb=dict(path='frames/{file_name}', pipeline=load),
+        flow=dict(path='flow/{video}/{stem}.png', pipeline=load),
     ),
 )
-boxes = dict(**files, proposal_file='proposals.pkl')
-pairs = dict(train=files, test=files)
-detection = dict(train=boxes, test=boxes)

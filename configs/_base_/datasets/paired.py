@@ -1,6 +1,4 @@
-# What paired data sets share; each of them adds files, classes and statistics.
-# B, G, R means of Caffe's ImageNet classifiers; their std is 1.
-caffe_imagenet = dict(mean=[104.0, 117.0, 123.0])
+# What all loaders of paired images share.
 
 # As in Caffe, flipping comes before resizing.
 flip = dict(type='RandomFlip', prob=0.5)
@@ -22,51 +20,19 @@ pack = dict(
         'encoder_inputs',
     ),
 )
-load_color = [dict(type='LoadImageFromFile')]
-load_proposals = dict(type='LoadProposals', num_max_proposals=2000)
-load_boxes = dict(type='LoadAnnotations', with_bbox=True)
+# Data sets add the modalities, models take it from here.
+data_preprocessor = dict(type='mmxdistill.MultiModalDataPreprocessor')
 
-pairs = dict(
-    train=dict(
-        type='mmxdistill.PairedDataset',
-        ann_file='annotations_train.json',
-        pipeline=[flip, resize, pack],
-    ),
-    test=dict(
-        type='mmxdistill.PairedDataset',
-        ann_file='annotations_test.json',
-        pipeline=[resize, pack],
-    ),
+train_dataloader = dict(
+    batch_size=2,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='mmxdistill.ResumableInfiniteSampler'),
 )
-detection = dict(
-    train=dict(
-        type='mmxdistill.PairedCocoDataset',
-        ann_file='annotations_train.json',
-        proposal_file='proposals_train.pkl',
-        filter_cfg=dict(filter_empty_gt=True),
-        pipeline=[
-            load_proposals,
-            load_boxes,
-            dict(
-                type='mmxdistill.FastProposalBroadcaster',
-                transforms=[flip, resize],
-            ),
-            pack,
-        ],
-    ),
-    test=dict(
-        type='mmxdistill.PairedCocoDataset',
-        ann_file='annotations_test.json',
-        proposal_file='proposals_test.pkl',
-        test_mode=True,
-        # Boxes last: detections are evaluated in the original image.
-        pipeline=[
-            load_proposals,
-            dict(
-                type='mmxdistill.FastProposalBroadcaster', transforms=[resize]
-            ),
-            load_boxes,
-            pack,
-        ],
-    ),
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
 )
+test_dataloader = val_dataloader

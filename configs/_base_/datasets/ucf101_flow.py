@@ -1,16 +1,13 @@
-# UCF101 by tools/dataset_converters/ucf101_pairs.py: pairs of frames and flow
-# for the transfer.
-_base_ = './paired_flow.py'
-
-statistics = dict(rgb=_base_.caffe_imagenet, flow=_base_.flow_image)
+# UCF101 by tools/dataset_converters/ucf101_pairs.py: frames and flow.
+# The mean of a flow image is the level of no motion.
+statistics = dict(
+    rgb=dict(mean=[104.0, 117.0, 123.0]), flow=dict(mean=[128.0, 128.0, 128.0])
+)
+load = [dict(type='LoadImageFromFile')]
 files = dict(
     data_root='{{$MMXDISTILL_DATA:data}}/ucf101/',
     modalities=dict(
-        rgb=dict(path='frames/{0}.png', pipeline=_base_.load_color),
-        flow=dict(path='flow/{0}.png', pipeline=_base_.load_color),
+        rgb=dict(path='frames/{0}.png', pipeline=load),
+        flow=dict(path='flow/{0}.png', pipeline=load),
     ),
-)
-pairs = dict(
-    train=dict(ann_file='trainlist01.txt', **files),
-    test=dict(ann_file='testlist01.txt', **files),
 )

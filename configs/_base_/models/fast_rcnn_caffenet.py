@@ -1,9 +1,9 @@
 # Fast R-CNN with the CaffeNet of the paper, as the authors' Caffe computes it.
-# Leaves choose modality, geometry and classes. docs/fast_rcnn.md tells how to
+# The data preprocessor is that of the data set; leaves choose geometry and
+# classes. docs/fast_rcnn.md tells how to
 # go back to mmdet's usual parts.
 model = dict(
     type='FastRCNN',
-    data_preprocessor=dict(type='mmxdistill.MultiModalDataPreprocessor'),
     backbone=dict(type='mmxdistill.CaffeNet', geometry='rgb'),
     roi_head=dict(
         type='mmxdistill.DedupRoIHead',

@@ -1,9 +1,8 @@
-# Supervision transfer. Leaves choose networks, modalities and features.
+# Supervision transfer. The data preprocessor is that of the data set; leaves
+# choose networks, modalities and features.
 model = dict(
     type='mmxdistill.SupervisionTransfer',
     # 32: the sizes at which the pool5 grids of VGG16 and both AlexNet
     # geometries agree.
-    data_preprocessor=dict(
-        type='mmxdistill.MultiModalDataPreprocessor', pad_size_divisor=32
-    ),
+    data_preprocessor=dict(pad_size_divisor=32),
 )

@@ -1,7 +1,6 @@
 # Short training of small networks from scratch.
 _base_ = './sgd_40k.py'
 
-train_dataloader = dict(batch_size=4)
 train_cfg = dict(max_iters=2000, val_interval=2000)
 optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='AdamW', lr=0.001, weight_decay=0.01)

@@ -1,25 +1,10 @@
 # Fast R-CNN fine-tuning (Caffe solver): 40K iterations of 2 images, lr 0.001,
 # divided by 10 after 30K. Leaves shorten it.
-train_dataloader = dict(
-    batch_size=2,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='mmxdistill.ResumableInfiniteSampler'),
-)
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-)
-test_dataloader = val_dataloader
 train_cfg = dict(
     type='IterBasedTrainLoop', max_iters=40000, val_interval=10000
 )
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
-val_evaluator = dict(type='mmxdistill.ClasswiseVOCMetric', max_per_image=40)
-test_evaluator = val_evaluator
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(

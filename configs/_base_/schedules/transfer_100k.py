@@ -6,5 +6,3 @@ _base_ = './sgd_40k.py'
 train_cfg = dict(max_iters=100000, val_interval=10000)
 optim_wrapper = dict(optimizer=dict(lr=0.01))
 param_scheduler = dict(milestones=[60000, 90000])
-val_evaluator = dict(_delete_=True, type='mmxdistill.TransferMetric')
-test_evaluator = val_evaluator

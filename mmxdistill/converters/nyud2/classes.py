@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import chain
 
+from mmxdistill.classes import NYUD2_CLASSES
+
 __all__ = [
     'CLASSES',
     'COCO_TO_NYUD2',
@@ -16,28 +18,7 @@ __all__ = [
     'image_stem',
 ]
 
-# Index + 1 is the authors' class number (0 = background).
-CLASSES = (
-    'bathtub',
-    'bed',
-    'bookshelf',
-    'box',
-    'chair',
-    'counter',
-    'desk',
-    'door',
-    'dresser',
-    'garbage-bin',
-    'lamp',
-    'monitor',
-    'night-stand',
-    'pillow',
-    'sink',
-    'sofa',
-    'table',
-    'television',
-    'toilet',
-)
+CLASSES = NYUD2_CLASSES
 
 # The seven classes that both data sets have: zero-shot detection (paper,
 # table 5) evaluates a COCO detector on these.

@@ -290,9 +290,7 @@ def test_bad_input_of_the_others():
         loss(torch.zeros(1, 4, 5, 5), torch.zeros(1, 1, 5, 5), torch.ones(1))
 
 
-@pytest.mark.skipif(
-    not torch.cuda.is_available(), reason='needs a GPU'
-)
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 def test_cuda_equals_cpu():
     torch.manual_seed(0)
     boxes, labels = random_boxes(40, 2), torch.arange(40) % 3

@@ -53,9 +53,7 @@ def test_half_precision(dtype):
     torch.testing.assert_close(y, expected.to(dtype))
 
 
-@pytest.mark.skipif(
-    not torch.cuda.is_available(), reason='needs a GPU'
-)
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 def test_cuda_equals_cpu():
     x = 300 * torch.randn(2, 16, 9, 11)
     torch.testing.assert_close(

@@ -84,9 +84,7 @@ def test_padding_is_never_a_maximum():
     assert (build(3, 2, 1)(x) == -7).all()
 
 
-@pytest.mark.skipif(
-    not torch.cuda.is_available(), reason='needs a GPU'
-)
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 def test_cuda_equals_cpu():
     x = torch.randn(2, 5, 23, 34).round()  # with ties
     for settings in ((3, 2), (3, 2, 1), (2, 2)):

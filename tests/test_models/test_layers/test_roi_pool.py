@@ -411,9 +411,7 @@ def test_bad_settings(size: Any, scale: float, message: str) -> None:
         CaffeRoIPool(size, scale)
 
 
-@pytest.mark.skipif(
-    not torch.cuda.is_available(), reason='needs a GPU'
-)
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 @pytest.mark.parametrize(
     'dtype', [torch.float16, torch.float32, torch.float64]
 )

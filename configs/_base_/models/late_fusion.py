@@ -1,0 +1,2 @@
+# Late fusion of detectors that score the same proposals. Leaves choose them.
+model = dict(type='mmxdistill.LateFusionDetector')

@@ -1,0 +1,21 @@
+# The VGG16 of the RGB detector teaches CaffeNet. The scaling layer brings the
+# teacher's feature norm to that of CaffeNet's, measured before training.
+_base_ = './st_caffenet_pool5.py'
+
+model = dict(
+    teacher=dict(_delete_=True, type='mmxdistill.VGG16'),
+    teacher_checkpoint='work_dirs/fast_rcnn_vgg16_rgb_40k_nyud2/'
+    'iter_40000.pth',
+    transfer_points=[
+        dict(
+            teacher='pool5',
+            student='pool5',
+            adaptation=dict(
+                type='mmxdistill.AdaptationNeck',
+                in_channels=256,
+                out_channels=512,
+            ),
+            scale=dict(scale=None),
+        )
+    ],
+)
