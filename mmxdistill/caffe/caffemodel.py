@@ -37,8 +37,13 @@ _MAX_VARINT_BYTES = 10
 _NAME, _V1_LAYERS, _LAYER = 1, 2, 100
 _BYTES_FIELDS = {_NAME, _V1_LAYERS, 3, 6, 8, _LAYER}
 _MAX_BLOB_AXES = 32  # Caffe's own limit
+_MAX_LAYERS = 10_000  # damage may look like millions of empty ones
 # Types of BlobProto.raw_data (NVIDIA's Caffe, OpenCV): DOUBLE, FLOAT, FLOAT16.
-_RAW_TYPES = {0: np.dtype('<f8'), 1: np.dtype('<f4'), 2: np.dtype('<f2')}
+_RAW_TYPES: dict[int, np.dtype[Any]] = {
+    0: np.dtype('<f8'),
+    1: np.dtype('<f4'),
+    2: np.dtype('<f2'),
+}
 # Dimensions of weight and bias where Caffe's legacy format has always four.
 _BLOB_NDIM = {
     'Convolution': (4, 1),
@@ -52,16 +57,17 @@ class CaffeLayer:
     """One layer of a .caffemodel file.
 
     Attributes:
-        name: Name of the layer, by which Caffe finds its weights.
-        type: Type as the current format writes it (``'InnerProduct'``).
-        bottoms: Names of the input blobs.
-        tops: Names of the output blobs.
-        blobs: Learned arrays. Convolution: weight (out, in / group, kh, kw)
-            and bias (out,); inner product: weight (out, in) and bias (out,).
-        settings: Hyper-parameters as the file gives them, by message and
-            field: ``{'pooling_param': {'pool': 0, 'kernel_size': 3}}``. Those
-            of :data:`SETTINGS` only, and not written by
-            :func:`write_caffemodel`.
+        name (str): Name of the layer, by which Caffe finds its weights.
+        type (str): Type as the current format writes it (``'InnerProduct'``).
+        bottoms (tuple[str, ...]): Names of the input blobs.
+        tops (tuple[str, ...]): Names of the output blobs.
+        blobs (tuple[Blob, ...]): Learned arrays. Convolution: weight (out, in
+            / group, kh, kw) and bias (out,); inner product: weight (out, in)
+            and bias (out,).
+        settings (dict[str, dict[str, Any]]): Hyper-parameters as the file
+            gives them, by message and field: ``{'pooling_param': {'pool': 0,
+            'kernel_size': 3}}``. Those of :data:`SETTINGS` only, and not
+            written by :func:`write_caffemodel`.
     """
 
     name: str
@@ -84,14 +90,15 @@ def read_caffemodel(path: str | os.PathLike[str]) -> CaffeModel:
     """Read a .caffemodel file of the current or the V1 format.
 
     Args:
-        path: The file.
+        path (str | os.PathLike[str]): The file.
 
     Returns:
-        All its layers, those without weights included. V1 types get their
-        current names, and 4-D legacy shapes of convolutions and inner products
-        lose their leading ones, so that both formats give the same arrays.
-        Weights in double or half precision (``raw_data`` of NVIDIA's Caffe
-        and of OpenCV's ``shrinkCaffeModel``) become float32.
+        CaffeModel: All its layers, those without weights included. V1 types
+            get their current names, and 4-D legacy shapes of convolutions and
+            inner products lose their leading ones, so that both formats give
+            the same arrays. Weights in double or half precision (``raw_data``
+            of NVIDIA's Caffe and of OpenCV's ``shrinkCaffeModel``) become
+            float32.
 
     Raises:
         ValueError: If the file is truncated, damaged, empty, a text file
@@ -108,6 +115,8 @@ def read_caffemodel(path: str | os.PathLike[str]) -> CaffeModel:
                     name = payload.decode()
                 else:
                     layers.append(_read_layer(number, payload))
+                    if len(layers) > _MAX_LAYERS:
+                        raise ValueError(f'more than {_MAX_LAYERS} layers')
             if not layers:
                 raise ValueError('it holds no layers')
         except (ValueError, decode_error) as error:
@@ -129,8 +138,8 @@ def write_caffemodel(path: str | os.PathLike[str], model: CaffeModel) -> None:
     An existing file is replaced only once the new one is complete.
 
     Args:
-        path: The file.
-        model: Its content.
+        path (str | os.PathLike[str]): The file.
+        model (CaffeModel): Its content.
 
     Raises:
         TypeError: If a blob is not a float32 array.
@@ -205,7 +214,7 @@ def parse_layer(message: Any) -> CaffeLayer:
     """Take a ``LayerParameter`` or ``V1LayerParameter`` message apart.
 
     Args:
-        message: Of :func:`messages`.
+        message (Any): Of :func:`messages`.
 
     Raises:
         ValueError: If it is of the V0 format, or does not make sense.

@@ -31,11 +31,12 @@ class Operation(NamedTuple):
     """What a layer computes.
 
     Attributes:
-        type: Type of the layer.
-        settings: The hyper-parameters that decide about its numbers, with
-            Caffe's defaults filled in; empty for other types, and if the file
-            does not say them.
-        pad: Padding (height, width), which moves the borders only.
+        type (str): Type of the layer.
+        settings (dict[str, Any]): The hyper-parameters that decide about its
+            numbers, with Caffe's defaults filled in; empty for other types,
+            and if the file does not say them.
+        pad (tuple[int, int]): Padding (height, width), which moves the borders
+            only.
     """
 
     type: str
@@ -58,10 +59,11 @@ def read_prototxt(path: str | os.PathLike[str]) -> tuple[CaffeLayer, ...]:
     """Read the layers of a network definition.
 
     Args:
-        path: The text file; layers of the current or the V1 format.
+        path (str | os.PathLike[str]): The text file; layers of the current or
+            the V1 format.
 
     Returns:
-        Its layers, without blobs.
+        tuple[CaffeLayer, ...]: Its layers, without blobs.
 
     Raises:
         ValueError: If it is no network definition, or has no layers.
@@ -94,14 +96,14 @@ def ways_back(layers: Sequence[CaffeLayer], name: str) -> list[Way] | None:
     Layers in place count in the order of the file, as Caffe runs them.
 
     Args:
-        layers: A network's layers.
-        name: Name of the layer whose input is followed.
+        layers (Sequence[CaffeLayer]): A network's layers.
+        name (str): Name of the layer whose input is followed.
 
     Returns:
-        One way for each of them (several where layers are concatenated),
-        with start ``''`` if no layer of the file writes what is read, as for
-        the input of the network. None if the file does not say what the layer
-        reads.
+        list[Way] | None: One way for each of them (several where layers are
+            concatenated), with start ``''`` if no layer of the file writes
+            what is read, as for the input of the network. None if the file
+            does not say what the layer reads.
     """
 
     def ways_to(blob: str, before: int) -> list[Way]:
@@ -135,10 +137,10 @@ def convolution(layer: CaffeLayer) -> Operation | None:
     """Stride, dilation, groups and padding of a convolution.
 
     Args:
-        layer: The layer.
+        layer (CaffeLayer): The layer.
 
     Returns:
-        None if the file does not say them.
+        Operation | None: None if the file does not say them.
     """
     given = layer.settings.get('convolution_param')
     if given is None:
@@ -158,11 +160,11 @@ def preprocessing(layers: Sequence[CaffeLayer]) -> dict[str, Any]:
     """What the first data layer does with the pixels.
 
     Args:
-        layers: A network's layers.
+        layers (Sequence[CaffeLayer]): A network's layers.
 
     Returns:
-        Its ``scale``, ``mean_value`` (list) and ``mean_file``, as far as the
-        file gives them.
+        dict[str, Any]: Its ``scale``, ``mean_value`` (list) and ``mean_file``,
+            as far as the file gives them.
     """
     for layer in layers:
         found = layer.settings.get('transform_param')

@@ -69,11 +69,13 @@ class FromCaffe(NamedTuple):
     """Result of :func:`caffe_to_mm`.
 
     Attributes:
-        state_dict: Parameters by key.
-        background_boxes: Rows of Caffe's ``bbox_pred`` that ``fc_reg`` has no
-            place for, by the key of the parameter they were cut from.
-        layers: Caffe layer by key without ``.weight``.
-        scopes: Start of the keys of each stream, by the prefix of its layers.
+        state_dict (dict[str, Blob]): Parameters by key.
+        background_boxes (dict[str, Blob]): Rows of Caffe's ``bbox_pred`` that
+            ``fc_reg`` has no place for, by the key of the parameter they were
+            cut from.
+        layers (dict[str, str]): Caffe layer by key without ``.weight``.
+        scopes (dict[str, str]): Start of the keys of each stream, by the
+            prefix of its layers.
     """
 
     state_dict: dict[str, Blob]
@@ -86,9 +88,11 @@ class ToCaffe(NamedTuple):
     """Result of :func:`mm_to_caffe`.
 
     Attributes:
-        layers: Layers in the order of the parameters, the plain stream first.
-        keys: Key without ``.weight`` by Caffe layer.
-        scopes: Start of the keys of each stream, by the prefix of its layers.
+        layers (tuple[CaffeLayer, ...]): Layers in the order of the parameters,
+            the plain stream first.
+        keys (dict[str, str]): Key without ``.weight`` by Caffe layer.
+        scopes (dict[str, str]): Start of the keys of each stream, by the
+            prefix of its layers.
     """
 
     layers: tuple[CaffeLayer, ...]
@@ -100,7 +104,8 @@ def collect_blobs(layers: Iterable[CaffeLayer]) -> dict[str, Blobs]:
     """Return the blobs of all layers that have some, by layer name.
 
     Args:
-        layers: Layers of one file, or of several that are to be joined.
+        layers (Iterable[CaffeLayer]): Layers of one file, or of several that
+            are to be joined.
 
     Raises:
         ValueError: If a name occurs twice.
@@ -123,15 +128,17 @@ def caffe_to_mm(
     """Map Caffe layers to the parameters of a model.
 
     Args:
-        layers: Blobs by layer name.
-        stream_names: Names of the stream with plain layer names and of the
-            one with the prefix ``da_``.
-        stream: Convert only this stream, to a model of its own.
+        layers (Mapping[str, Blobs]): Blobs by layer name.
+        stream_names (Sequence[str]): Names of the stream with plain layer
+            names and of the one with the prefix ``da_``.
+        stream (str, optional): Convert only this stream, to a model of its
+            own.
 
     Returns:
-        The parameters of a single detector (or its backbone) for one stream,
-        of a late-fusion detector for two. A stream is what has a convolution;
-        layers without a place in a model keep their name as key.
+        FromCaffe: The parameters of a single detector (or its backbone) for
+            one stream, of a late-fusion detector for two. A stream is what has
+            a convolution; layers without a place in a model keep their name as
+            key.
 
     Raises:
         ValueError: If there is no stream, or not the one that is asked for.
@@ -179,17 +186,19 @@ def mm_to_caffe(
     """Map the parameters of a model to Caffe layers.
 
     Args:
-        state_dict: Parameters of a detector, a backbone under ``backbone.``,
-            or a late-fusion detector with both ``stream_names``.
-        stream_names: Names of the stream that gets plain layer names and of
-            the one that gets the prefix ``da_``.
-        stream: For a late-fusion detector: convert only this stream. Else:
-            which of the two the model is; default the first.
-        background_boxes: Rows of ``bbox_pred`` for the background class, by
-            the key of the parameter that they extend. Default: zeros.
+        state_dict (Mapping[str, Blob]): Parameters of a detector, a backbone
+            under ``backbone.``, or a late-fusion detector with both
+            ``stream_names``.
+        stream_names (Sequence[str]): Names of the stream that gets plain layer
+            names and of the one that gets the prefix ``da_``.
+        stream (str, optional): For a late-fusion detector: convert only this
+            stream. Else: which of the two the model is; default the first.
+        background_boxes (Mapping[str, Blob], optional): Rows of ``bbox_pred``
+            for the background class, by the key of the parameter that they
+            extend. Default: zeros.
 
     Returns:
-        Layers in the order of the parameters, the plain stream first.
+        ToCaffe: Layers in the order of the parameters, the plain stream first.
 
     Raises:
         ValueError: If a parameter has no Caffe layer, or there is no such
@@ -231,9 +240,9 @@ def stream_scopes(
     """Start of the keys of the streams to convert, by Caffe prefix.
 
     Args:
-        state_dict: Parameters; see :func:`mm_to_caffe`.
-        stream_names: See :func:`mm_to_caffe`.
-        stream: See :func:`mm_to_caffe`.
+        state_dict (Mapping[str, Blob]): Parameters; see :func:`mm_to_caffe`.
+        stream_names (Sequence[str]): See :func:`mm_to_caffe`.
+        stream (str, optional): See :func:`mm_to_caffe`.
 
     Raises:
         ValueError: If there is no such stream.

@@ -28,14 +28,14 @@ class ProposalRecall:
     them all, and fails if the images differ in the number of objects).
 
     Attributes:
-        classes: Names of the classes.
-        limits: Numbers of proposals per image, ascending.
-        iou_thrs: Overlaps that count as found.
+        classes (Sequence[str]): Names of the classes.
+        limits (Sequence[int]): Numbers of proposals per image, ascending.
+        iou_thrs (Sequence[float]): Overlaps that count as found.
         found: (classes + 1, limits, thresholds) objects found; row 0: of any
             class.
         total: (classes + 1,) objects.
-        num_images: Images with objects.
-        num_proposals: Their proposals.
+        num_images (int): Images with objects.
+        num_proposals (int): Their proposals.
     """
 
     classes: Sequence[str]

@@ -42,10 +42,12 @@ class Network(NamedTuple):
     """A network that weights may fill.
 
     Attributes:
-        name: Registered backbone, with the arguments that its weights need.
-        backbone: The backbone, on the meta device.
-        shapes: Shapes of the parameters that the weights should have, by key:
-            those of the backbone, and of the heads that the weights have.
+        name (str): Registered backbone, with the arguments that its weights
+            need.
+        backbone (CaffeBackbone): The backbone, on the meta device.
+        shapes (dict[str, tuple[int, ...]]): Shapes of the parameters that the
+            weights should have, by key: those of the backbone, and of the
+            heads that the weights have.
     """
 
     name: str
@@ -59,12 +61,12 @@ def identify(shapes: Shapes) -> Network | None:
     Widths that are free are those of the weights.
 
     Args:
-        shapes: Shapes of the weights of one stream, by the keys of a detector
-            (``backbone.conv1.weight``).
+        shapes (Shapes): Shapes of the weights of one stream, by the keys of a
+            detector (``backbone.conv1.weight``).
 
     Returns:
-        The network with the most parameters in common, or None if the
-        weights are of another one.
+        Network | None: The network with the most parameters in common, or None
+            if the weights are of another one.
     """
 
     def fit(backbone: CaffeBackbone) -> tuple[int, int]:
@@ -90,12 +92,12 @@ def find_problems(
     """List the parameters that are missing or of another shape.
 
     Args:
-        network: The network that the weights should fill.
-        shapes: Shapes of the weights, by key.
-        label: Gives what to print for a key.
+        network (Network): The network that the weights should fill.
+        shapes (Shapes): Shapes of the weights, by key.
+        label (Callable[[str], str]): Gives what to print for a key.
 
     Returns:
-        One line a problem, empty if the weights fit.
+        list[str]: One line a problem, empty if the weights fit.
     """
     problems = []
     for key, expected in network.shapes.items():
@@ -115,14 +117,16 @@ def compare_definition(
     """Compare what a Caffe file says about its layers with a network.
 
     Args:
-        network: The network that the weights fill.
-        layers: The layers of the file, or of a prototxt.
-        prefix: Prefix of the stream's layers (``'da_'``).
+        network (Network): The network that the weights fill.
+        layers (Sequence[CaffeLayer]): The layers of the file, or of a
+            prototxt.
+        prefix (str): Prefix of the stream's layers (``'da_'``).
 
     Returns:
-        The name of the network, with its geometry if the file tells it;
-        differences that give other features, one a line; and remarks
-        (padding, or that there was nothing to compare).
+        tuple[str, list[str], list[str]]: The name of the network, with its
+            geometry if the file tells it; differences that give other
+            features, one a line; and remarks (padding, or that there was
+            nothing to compare).
     """
     known = {layer.name for layer in layers}
     asked = [
@@ -216,7 +220,7 @@ class _Comparison:
                 dilation=tuple(conv.dilation),
                 group=conv.groups,
             ),
-            tuple(conv.padding),
+            _pair(conv.padding),
         )
         if found.settings != expected.settings:
             self.problems.append(

@@ -39,11 +39,12 @@ class Report(NamedTuple):
     """What a conversion did.
 
     Attributes:
-        nets: Network of each stream, by the prefix of its Caffe layers.
-        mapped: Caffe layer, key without ``.weight``, and shape of the Caffe
-            weight, for each layer.
-        skipped: Layers or parameters that were left out.
-        remarks: What the user should know.
+        nets (dict[str, str]): Network of each stream, by the prefix of its
+            Caffe layers.
+        mapped (list[tuple[str, str, tuple[int, ...]]]): Caffe layer, key
+            without ``.weight``, and shape of the Caffe weight, for each layer.
+        skipped (list[str]): Layers or parameters that were left out.
+        remarks (list[str]): What the user should know.
     """
 
     nets: dict[str, str]
@@ -73,18 +74,19 @@ def caffemodel_to_checkpoint(
     """Convert .caffemodel files to a checkpoint for mmengine.
 
     Args:
-        inputs: The files; a second one gives the other stream.
-        output: The checkpoint.
-        stream_names: Names of the stream with plain Caffe layer names and of
-            the one with the prefix ``da_``.
-        stream: Convert only this stream, to a detector of its own.
-        skip_extra: Leave out layers that no network of ours has, as Caffe
-            does.
-        prototxt: The network definition, for files that do not say how their
-            layers are connected.
+        inputs (Sequence[str]): The files; a second one gives the other stream.
+        output (str): The checkpoint.
+        stream_names (Sequence[str]): Names of the stream with plain Caffe
+            layer names and of the one with the prefix ``da_``.
+        stream (str, optional): Convert only this stream, to a detector of its
+            own.
+        skip_extra (bool): Leave out layers that no network of ours has, as
+            Caffe does.
+        prototxt (str, optional): The network definition, for files that do not
+            say how their layers are connected.
 
     Returns:
-        What was done.
+        Report: What was done.
 
     Raises:
         ValueError: A file is of no use, or its layers do not form a network
@@ -144,17 +146,17 @@ def checkpoint_to_caffemodel(
     """Convert checkpoints to a .caffemodel file.
 
     Args:
-        inputs: The checkpoint; with a second one, the two detectors become
-            the plain and the ``da_`` stream of one network.
-        output: The Caffe file.
-        stream_names: See :func:`caffemodel_to_checkpoint`.
-        stream: Of a late-fusion detector: convert only this stream. Else:
-            which stream the detector is; None: that of the .caffemodel it
-            came from, or the plain one.
-        skip_extra: Leave out parameters that have no Caffe layer.
+        inputs (Sequence[str]): The checkpoint; with a second one, the two
+            detectors become the plain and the ``da_`` stream of one network.
+        output (str): The Caffe file.
+        stream_names (Sequence[str]): See :func:`caffemodel_to_checkpoint`.
+        stream (str, optional): Of a late-fusion detector: convert only this
+            stream. Else: which stream the detector is; None: that of the
+            .caffemodel it came from, or the plain one.
+        skip_extra (bool): Leave out parameters that have no Caffe layer.
 
     Returns:
-        What was done.
+        Report: What was done.
 
     Raises:
         ValueError: A file is no checkpoint, or its parameters do not form a
@@ -203,13 +205,15 @@ def _check(
     """Identify the network of each stream and compare the shapes.
 
     Args:
-        parameters: By key.
-        scopes: Start of the keys of each stream, by Caffe's prefix.
-        label: Gives what to print for a key.
-        skip_extra: Whether superfluous parameters are no error.
+        parameters (Mapping[str, Blob]): By key.
+        scopes (Mapping[str, str]): Start of the keys of each stream, by
+            Caffe's prefix.
+        label (Any): Gives what to print for a key.
+        skip_extra (bool): Whether superfluous parameters are no error.
 
     Returns:
-        The networks by prefix, and the keys of superfluous parameters.
+        tuple[dict[str, Network], set[str]]: The networks by prefix, and the
+            keys of superfluous parameters.
     """
     nets: dict[str, Network] = {}
     problems: list[str] = []
@@ -231,9 +235,8 @@ def _check(
             continue
         nets[prefix] = net
         extra |= {scope + key for key in shapes.keys() - net.shapes.keys()}
-        problems += find_problems(
-            net, shapes, lambda key, scope=scope: label(scope + key)
-        )
+        labels = {key: label(scope + key) for key in net.shapes}
+        problems += find_problems(net, shapes, labels.__getitem__)
     if not nets:
         found = sorted({_path(key) for key in parameters}) or ['no weights']
         more = len(found) - _MAX_LISTED

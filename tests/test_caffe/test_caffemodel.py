@@ -179,6 +179,7 @@ BAD_FILES = {
         r'shape \(-1, -1\) does not fit',
     ),
     'many axes': (blob_layer(field(7, field(1, 2) * 99)), '99 axes'),
+    'endless layers': (field(100, b'') * 20_000, 'more than 10000 layers'),
     'integers': (
         blob_layer(field(7, field(1, 1)) + field(10, 3) + field(12, bytes(4))),
         "'conv1': its raw_data has type 3; only double",

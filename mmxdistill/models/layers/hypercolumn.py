@@ -255,8 +255,9 @@ def _grid_shares(logits: Tensor, grid_size: int) -> tuple[Tensor, Tensor]:
     """Logits in at least float32, and each classifier's share of a pixel.
 
     Returns:
-        Logits (R, G * G, h, w) or (R, K, G * G, h, w), and shares (G * G, h,
-        w), which add up to 1 at every pixel; at most four are not 0.
+        tuple[Tensor, Tensor]: Logits (R, G * G, h, w) or (R, K, G * G, h, w),
+            and shares (G * G, h, w), which add up to 1 at every pixel; at most
+            four are not 0.
     """
     count = grid_size**2
     if logits.dim() != 4 or logits.shape[1] % count or not logits.shape[1]:

@@ -1,4 +1,7 @@
-"""Local response normalisation with the numbers of Caffe's LRN layer."""
+"""Local response normalisation with the numbers of Caffe's LRN layer.
+
+Shapes: N images, C channels, maps of H x W cells.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -20,10 +23,10 @@ class CaffeLRN(nn.LocalResponseNorm):
     are normal with images of 0 to 255, and their squares overflow float16.
 
     Args:
-        local_size: Number of channels of a window, odd.
-        alpha: Factor of the mean square, at least 0.
-        beta: Exponent.
-        k: Constant, positive.
+        local_size (int): Number of channels of a window, odd.
+        alpha (float): Factor of the mean square, at least 0.
+        beta (float): Exponent.
+        k (float): Constant, positive.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -53,10 +56,10 @@ class CaffeLRN(nn.LocalResponseNorm):
         """Normalise activations.
 
         Args:
-            x: Activations, (N, C, H, W).
+            x (Tensor): Activations, (N, C, H, W).
 
         Returns:
-            Tensor of the shape and type of ``x``.
+            Tensor: Tensor of the shape and type of ``x``.
         """
         dtype = torch.promote_types(x.dtype, torch.float32)
         with torch.autocast(x.device.type, enabled=False):

@@ -19,9 +19,10 @@ class CaffeMaxPool(nn.MaxPool2d):
     such settings are refused.
 
     Args:
-        kernel_size: Side of a window.
-        stride: Step between windows, at most ``kernel_size``.
-        padding: Cells added on each side, at most half of ``kernel_size``.
+        kernel_size (int): Side of a window.
+        stride (int): Step between windows, at most ``kernel_size``.
+        padding (int): Cells added on each side, at most half of
+            ``kernel_size``.
 
     Raises:
         ValueError: If an argument is out of its range.

@@ -1,4 +1,7 @@
-"""RoI pooling with the numbers of Caffe's ROIPooling layer."""
+"""RoI pooling with the numbers of Caffe's ROIPooling layer.
+
+Shapes: N images, C channels, maps of H x W cells, R RoIs of P x Q bins.
+"""
 
 import math
 from collections.abc import Iterator
@@ -44,14 +47,16 @@ def roi_pool(
     and 2 bytes per output value (4 for maps of more than 32767 cells).
 
     Args:
-        features: Floating-point feature maps, (N, C, H, W).
-        rois: Batch index and inclusive corners x1, y1, x2, y2 in input
-            pixels, (R, 5). Coordinates beyond the map are clipped by bin.
-        output_size: Bins (ph, pw), or one number for both.
-        spatial_scale: Cells per input pixel.
+        features (Tensor): Floating-point feature maps, (N, C, H, W).
+        rois (Tensor): Batch index and inclusive corners x1, y1, x2, y2 in
+            input pixels, (R, 5). Coordinates beyond the map are clipped by
+            bin.
+        output_size (int | tuple[int, int]): Bins (ph, pw), or one number for
+            both.
+        spatial_scale (float): Cells per input pixel.
 
     Returns:
-        Pooled features of the type of ``features``, (R, C, ph, pw).
+        Tensor: Pooled features of the type of ``features``, (R, C, ph, pw).
 
     Raises:
         ValueError: If a shape, size or scale is wrong, a RoI is not finite or
@@ -70,8 +75,9 @@ def roi_pool_with_argmax(
     """:func:`roi_pool` and the cell that each bin took its maximum from.
 
     Returns:
-        The pooled features and the arg-max ``y * W + x`` (-1 for empty bins
-        and for bins without any number), int64, both (R, C, ph, pw).
+        tuple[Tensor, Tensor]: The pooled features and the arg-max ``y * W +
+            x`` (-1 for empty bins and for bins without any number), int64,
+            both (R, C, ph, pw).
     """
     pooled, argmax = _pool(features, rois, output_size, spatial_scale, True)
     assert argmax is not None
@@ -83,8 +89,9 @@ class CaffeRoIPool(nn.Module):
     """Caffe's ROIPooling layer; see :func:`roi_pool`.
 
     Args:
-        output_size: Bins (ph, pw), or one number for both.
-        spatial_scale: Cells per input pixel, e.g. 1 / 16.
+        output_size (int | tuple[int, int]): Bins (ph, pw), or one number for
+            both.
+        spatial_scale (float): Cells per input pixel, e.g. 1 / 16.
     """
 
     def __init__(
@@ -239,9 +246,9 @@ def _rank_cells(maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Rank the H * W cells of each map from 1 (lowest) to H * W.
 
     Returns:
-        The rank of every cell, (N, C, H, W), int16 if it fits, else int32;
-        value and cell by rank, both (N, C, H * W + 1), where rank 0 stands
-        for empty windows: value 0, cell -1.
+        tuple[Tensor, Tensor, Tensor]: The rank of every cell, (N, C, H, W),
+            int16 if it fits, else int32; value and cell by rank, both (N, C, H
+            * W + 1), where rank 0 stands for empty windows: value 0, cell -1.
     """
     flat = (maps + 0.0).contiguous().flatten(2)  # -0 becomes 0: they tie
     order = _ascending(flat)

@@ -1,4 +1,7 @@
-"""Maxima of many rectangular windows of feature maps."""
+"""Maxima of many rectangular windows of feature maps.
+
+Shapes: N images, C channels, maps of H x W cells, R RoIs of P x Q windows.
+"""
 
 import math
 from typing import NamedTuple
@@ -16,11 +19,12 @@ class Windows(NamedTuple):
     """A P x Q grid of windows per RoI, in cells, int64 on the CPU.
 
     Attributes:
-        image: Batch index of each RoI, (R,).
-        top: First row, (R, P).
-        bottom: One past the last row, (R, P); empty if not above ``top``.
-        left: First column, (R, Q).
-        right: One past the last column, (R, Q).
+        image (Tensor): Batch index of each RoI, (R,).
+        top (Tensor): First row, (R, P).
+        bottom (Tensor): One past the last row, (R, P); empty if not above
+            ``top``.
+        left (Tensor): First column, (R, Q).
+        right (Tensor): One past the last column, (R, Q).
     """
 
     image: Tensor
@@ -45,9 +49,9 @@ def window_max(maps: Tensor, windows: Windows, out: Tensor) -> None:
     two scratch buffers and 32 bytes per window.
 
     Args:
-        maps: Maps of any real type, (N, C, H, W), free of NaN.
-        windows: R x P x Q windows that lie inside the maps.
-        out: Receives the maxima, (R, C, P, Q), contiguous.
+        maps (Tensor): Maps of any real type, (N, C, H, W), free of NaN.
+        windows (Windows): R x P x Q windows that lie inside the maps.
+        out (Tensor): Receives the maxima, (R, C, P, Q), contiguous.
     """
     channels, (num_rois, _, *bins) = maps.shape[1], out.shape
     num_bins = math.prod(bins)
@@ -83,8 +87,9 @@ def _corner_index(
     """Rows of the sparse table that cover each window.
 
     Returns:
-        Indices of the four covering power-of-two windows, (4, R, P * Q), and
-        the number of row and column levels that the table needs.
+        tuple[Tensor, tuple[int, int]]: Indices of the four covering
+            power-of-two windows, (4, R, P * Q), and the number of row and
+            column levels that the table needs.
     """
     num_images, _, height, width = shape
     ys, row_level = _covering_pair(windows.top, windows.bottom)
@@ -124,8 +129,9 @@ def _sparse_table(maps: Tensor, levels: tuple[int, int]) -> Tensor:
     """Maxima of all 2^i x 2^j windows, by their top left cell.
 
     Returns:
-        (levels_y * levels_x * N * H * W + 1, C), channels last; the last row
-        is 0. Windows that would leave the map are not initialised.
+        Tensor: (levels_y * levels_x * N * H * W + 1, C), channels last; the
+            last row is 0. Windows that would leave the map are not
+            initialised.
     """
     num_images, channels, height, width = maps.shape
     rows = math.prod(levels) * num_images * height * width

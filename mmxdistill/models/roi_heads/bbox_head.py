@@ -1,4 +1,7 @@
-"""Fast R-CNN's head with Caffe's layer names."""
+"""Fast R-CNN's head with Caffe's layer names.
+
+Shapes: R RoIs.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Detections of an image as the released Fast R-CNN selects them."""
+"""Detections of an image as the released Fast R-CNN selects them.
+
+Shapes: R RoIs, D detections.
+"""
 
 from __future__ import annotations
 

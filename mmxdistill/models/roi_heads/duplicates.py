@@ -1,4 +1,7 @@
-"""RoIs that cover the same cells of the feature map."""
+"""RoIs that cover the same cells of the feature map.
+
+Shapes: R RoIs, U of them different, C classes.
+"""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class HypercolumnMaskHead(BaseModule):
         maps = _ALEXNET_MAPS if maps is None else maps
         self.map_names = tuple(maps)
         per_class = grid_size**2
-        self.multipliers = {n: spec.get('scale') for n, spec in maps.items()}
+        self.multipliers: dict[str, float] = {}
         for name, spec in maps.items():
             if set(spec) != {'in_channels', 'kernel_size', 'scale'}:
                 raise ValueError(
@@ -88,6 +88,7 @@ class HypercolumnMaskHead(BaseModule):
                     f'{sorted(spec)}'
                 )
             kernel = spec['kernel_size']
+            self.multipliers[name] = spec['scale']
             conv = nn.Conv2d(
                 spec['in_channels'],
                 num_classes * per_class,

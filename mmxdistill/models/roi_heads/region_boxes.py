@@ -1,4 +1,7 @@
-"""What the region (SDS) networks read for a box: coordinates and targets."""
+"""What the region (SDS) networks read for a box: coordinates and targets.
+
+Shapes: R boxes, images of H x W pixels.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""RoI extractor whose RoI layer may be a registered component."""
+"""RoI extractor whose RoI layer may be a registered component.
+
+Shapes: N images, C channels, maps of H x W cells, R RoIs.
+"""
 
 import inspect
 
@@ -28,12 +31,13 @@ class SingleRoIExtractor(MMDetSingleRoIExtractor):
         """Build one RoI layer per feature level.
 
         Args:
-            layer_cfg: Type and arguments of the RoI layer, except for
-                ``spatial_scale``.
-            featmap_strides: Stride of each feature level in input pixels.
+            layer_cfg (ConfigType): Type and arguments of the RoI layer, except
+                for ``spatial_scale``.
+            featmap_strides (list[int]): Stride of each feature level in input
+                pixels.
 
         Returns:
-            The RoI layers, with ``spatial_scale = 1 / stride``.
+            nn.ModuleList: The RoI layers, with ``spatial_scale = 1 / stride``.
 
         Raises:
             ValueError: If the type is missing or unknown.
@@ -58,12 +62,13 @@ class SingleRoIExtractor(MMDetSingleRoIExtractor):
         """Extract RoI features.
 
         Args:
-            feats: Feature maps, (N, C, H, W) per level.
-            rois: Batch index and corners in input pixels, (R, 5).
-            roi_scale_factor: Enlarges the RoIs (several levels only).
+            feats (tuple[Tensor, ...]): Feature maps, (N, C, H, W) per level.
+            rois (Tensor): Batch index and corners in input pixels, (R, 5).
+            roi_scale_factor (float, optional): Enlarges the RoIs (several
+                levels only).
 
         Returns:
-            RoI features, (R, C, ph, pw).
+            Tensor: RoI features, (R, C, ph, pw).
         """
         layer = self.roi_layers[0]
         if len(feats) == 1 and isinstance(layer, CaffeRoIPool):
