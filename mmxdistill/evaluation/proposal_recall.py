@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.axes import Axes
 from mmdet.evaluation import eval_recalls
 
-from mmxdistill.visualization.tables import format_table
+from mmxdistill.tables import format_table
 
-__all__ = ['IOU_THRS', 'LIMITS', 'ProposalRecall', 'plot_recall']
+__all__ = ['IOU_THRS', 'LIMITS', 'ProposalRecall']
 
 LIMITS = (10, 20, 50, 100, 200, 500, 1000, 2000)
 IOU_THRS = (0.5, 0.7)
@@ -129,41 +126,3 @@ class ProposalRecall:
 
 def _percent(value: float) -> str:
     return '-' if np.isnan(value) else f'{100 * value:.1f}'
-
-
-def plot_recall(
-    axes: Axes,
-    recalls: Mapping[str, ProposalRecall],
-    iou_thr: float,
-    classes: bool = False,
-) -> None:
-    """Draw recall against the number of proposals.
-
-    Args:
-        axes (Axes): Where to draw.
-        recalls (Mapping[str, ProposalRecall]): Name of the proposals ->
-            their recall.
-        iou_thr (float): One of the thresholds.
-        classes (bool): Draw a line for every class as well. Defaults to
-            False.
-    """
-    for name, recall in recalls.items():
-        values = recall.recall[..., list(recall.iou_thrs).index(iou_thr)]
-        style: dict[str, Any] = dict(marker='o', markersize=3)
-        color = 'black' if classes else None
-        axes.plot(recall.limits, values[0], label=name, color=color, **style)
-        if classes:
-            style |= dict(linestyle='--', linewidth=1)
-            axes.set_prop_cycle(color=colormaps['tab20'](np.arange(20)))
-            for label, row in zip(recall.classes, values[1:], strict=True):
-                axes.plot(recall.limits, row, label=label, **style)
-    axes.set_xscale('log')
-    axes.set_xticks(limits := next(iter(recalls.values())).limits)
-    axes.set_xticklabels([str(limit) for limit in limits])
-    axes.minorticks_off()
-    axes.set_ylim(0, 1)
-    axes.grid(alpha=0.3)
-    axes.set_xlabel('proposals per image')
-    axes.set_ylabel('recall')
-    axes.set_title(f'IoU {iou_thr:g}', fontweight='bold')
-    axes.legend(fontsize=8)

@@ -4,10 +4,6 @@ The functions draw on matplotlib's axes that the caller made, so that no
 backend is chosen here.
 """
 
-from mmxdistill.visualization.comparison import (
-    draw_comparison,
-    find_telling_image,
-)
 from mmxdistill.visualization.detections import (
     Detections,
     detection_legend,
@@ -15,16 +11,13 @@ from mmxdistill.visualization.detections import (
     draw_detections,
     match_detections,
 )
+from mmxdistill.visualization.hha import draw_hha
 from mmxdistill.visualization.images import (
     HHA_CAPTION,
     draw_depth,
     draw_image,
 )
-from mmxdistill.visualization.tables import (
-    format_seeds,
-    format_table,
-    write_seeds,
-)
+from mmxdistill.visualization.proposal_recall import draw_recalls, plot_recall
 from mmxdistill.visualization.transfer_curve import (
     TransferHistory,
     plot_transfer_curve,
@@ -37,15 +30,13 @@ __all__ = [
     'TransferHistory',
     'detection_legend',
     'draw_boxes',
-    'draw_comparison',
     'draw_depth',
     'draw_detections',
+    'draw_hha',
     'draw_image',
-    'find_telling_image',
-    'format_seeds',
-    'format_table',
+    'draw_recalls',
     'match_detections',
+    'plot_recall',
     'plot_transfer_curve',
     'read_transfer_history',
-    'write_seeds',
 ]

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from mmdet.evaluation import bbox_overlaps, eval_recalls
 
-from mmxdistill.evaluation.proposal_recall import ProposalRecall, plot_recall
+from mmxdistill.evaluation.proposal_recall import ProposalRecall
 
 CLASSES = ('box', 'chair', 'lamp')
 LIMITS = (1, 3, 10, 50)
@@ -122,17 +121,3 @@ def test_table():
 def test_bad_limits(limits):
     with pytest.raises(ValueError, match='must ascend'):
         ProposalRecall(CLASSES, limits=limits)
-
-
-@pytest.mark.parametrize('classes', [False, True])
-def test_plot(classes):
-    recall = measure(random_images(3, 4, 5))
-    axes = Figure().subplots()
-    plot_recall(axes, dict(a=recall, b=recall), 0.7, classes)
-    lines = axes.get_lines()
-    assert len(lines) == 2 * (1 + classes * len(CLASSES))
-    np.testing.assert_array_equal(lines[0].get_xdata(), LIMITS)
-    np.testing.assert_allclose(lines[0].get_ydata(), recall.recall[0, :, 1])
-    names = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert {'a', 'b'} <= set(names)
-    assert set(CLASSES) <= set(names) or not classes

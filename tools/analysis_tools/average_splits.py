@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmxdistill.visualization.tables import format_table
+from mmxdistill.tables import format_table
 
 PREFIX = 'voc/'
 MEAN = 'mAP'

@@ -20,7 +20,7 @@ from mmxdistill.datasets.roidb import (
 from mmxdistill.datasets.sample_boxes import SampleBoxes, map_boxes
 from mmxdistill.models.roi_heads import FastRCNNBBoxHead
 from mmxdistill.registry import HOOKS
-from mmxdistill.visualization.tables import format_table
+from mmxdistill.tables import format_table
 
 __all__ = ['BoxTargetNormalizationHook']
 

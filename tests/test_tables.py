@@ -2,7 +2,7 @@ import csv
 
 import pytest
 
-from mmxdistill.visualization import format_seeds, format_table, write_seeds
+from mmxdistill.tables import format_seeds, format_table, write_seeds
 
 RESULTS = {
     3: {'RGB': {'box': 10.0, 'mAP': 20.0}, 'HHA, late': {'box': 1, 'mAP': 2}},
