@@ -15,8 +15,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
     from mmengine.config import Config
 
@@ -70,8 +68,8 @@ def check_stack() -> None:
             )
 
 
-def mend_resume() -> None:
-    """Make the installed mmengine resume its own checkpoints.
+def patch_checkpoint_loading() -> None:
+    """Make the installed mmengine load, and so resume, its own checkpoints.
 
     Since PyTorch 2.6 ``torch.load`` refuses everything but tensors by
     default, and mmengine <= 0.10.7 calls it without ``weights_only``: its
@@ -92,6 +90,7 @@ def allow_checkpoint_globals() -> None:
     ``getattr`` would undo the protection, so a version that serves only this
     class stands in for it. Does nothing before PyTorch 2.6.
     """
+    import numpy as np
     import torch
     from mmengine.logging.history_buffer import HistoryBuffer
     from mmengine.utils import digit_version

@@ -17,6 +17,8 @@ from mmdet.registry import TASK_UTILS as MMDET_TASK_UTILS
 from mmdet.registry import TRANSFORMS as MMDET_TRANSFORMS
 from mmengine.registry import Registry
 
+from mmxdistill.compat import patch_checkpoint_loading
+
 __all__ = [
     'DATASETS',
     'DATA_SAMPLERS',
@@ -30,6 +32,10 @@ __all__ = [
 ]
 
 _SCOPE = 'mmxdistill'
+
+# Here, and not with the package, which stays light: whatever resumes a
+# training has built something of ours before.
+patch_checkpoint_loading()
 
 DATASETS = Registry(
     'dataset',

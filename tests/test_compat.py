@@ -104,22 +104,22 @@ def test_getattr_serves_statistics_only(safe_globals, owner, name):
 
 @needs_weights_only
 @pytest.mark.parametrize(
-    ('call', 'mends'),
+    ('call', 'patches'),
     [
         ('torch.load(file)', True),
         ('torch.load(file, weights_only=False)', False),
     ],
 )
-def test_only_an_old_mmengine_is_mended(
-    safe_globals, monkeypatch, tmp_path, call, mends
+def test_only_an_old_mmengine_is_patched(
+    safe_globals, monkeypatch, tmp_path, call, patches
 ):
     loader = tmp_path / 'runner' / 'checkpoint.py'
     loader.parent.mkdir()
     loader.write_text(call)
     spec = ModuleSpec('mmengine', None, origin=str(tmp_path / '__init__.py'))
     monkeypatch.setattr(compat, 'find_spec', lambda name: spec)
-    compat.mend_resume()
-    assert bool(torch.serialization.get_safe_globals()) == mends
+    compat.patch_checkpoint_loading()
+    assert bool(torch.serialization.get_safe_globals()) == patches
 
 
 @pytest.mark.parametrize('missing', ['torch', 'mmengine', 'mmcv', 'mmdet'])
