@@ -5,19 +5,9 @@ installation.
 """
 
 import argparse
+from typing import Any
 
-from train import (
-    build_parser,
-    build_runner,
-    check_files,
-    load_config,
-    registry_hints,
-)
-
-# isort: split
-from mmengine.config import Config
-
-from mmxdistill import compat
+from train import build_parser, check_files, short_errors
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -33,8 +23,24 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--out', metavar='FILE.pkl', help='write the predictions to a pickle'
     )
     parser.add_argument(
+        '--show', action='store_true', help='show the predictions in a window'
+    )
+    parser.add_argument(
         '--show-dir',
         help='draw the predictions into <work dir>/<time>/SHOW_DIR',
+    )
+    parser.add_argument(
+        '--wait-time',
+        type=float,
+        default=2,
+        metavar='SECONDS',
+        help='how long --show shows each image (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help='test every image together with its mirror image, or with the '
+        "config's own tta_pipeline and tta_model",
     )
     # An optional positional may then also follow the options.
     args = parser.parse_intermixed_args(argv)
@@ -44,36 +50,37 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def configure(args: argparse.Namespace) -> Config:
+def configure(args: argparse.Namespace) -> Any:
     """Turn the parsed command line into the config of a test run."""
-    cfg = load_config(args)
+    from mmxdistill.engine import run_config as run
+
+    cfg = run.load_config(
+        args.config, args.cfg_options, args.work_dir, args.launcher
+    )
     streams = cfg.model.get('streams', {}).values()
     if args.checkpoint is None and not (
         streams and all(stream.get('checkpoint') for stream in streams)
     ):
-        raise SystemExit(
+        raise run.ConfigError(
             f'{args.config}: give a checkpoint file; only a model whose '
             'streams all name their checkpoints is tested without'
         )
     cfg.load_from = args.checkpoint
-    if args.show_dir is not None:
-        hook = cfg.get('default_hooks', {}).get('visualization')
-        if hook is None:
-            raise SystemExit(
-                f'--show-dir: {args.config} has no default_hooks.visualization'
-                "; add dict(type='DetVisualizationHook')"
-            )
-        hook.draw = True
-        hook.test_out_dir = args.show_dir
+    if args.show or args.show_dir is not None:
+        run.draw_predictions(cfg, args.show, args.show_dir, args.wait_time)
+    if args.tta:
+        run.add_flipped_views(cfg)
     return cfg
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Test."""
-    args = parse_args()
-    cfg = configure(args)
-    with registry_hints():
-        runner = build_runner(cfg)
+    args = parse_args(argv)
+    from mmxdistill import compat
+    from mmxdistill.engine import run_config as run
+
+    with short_errors(), run.registry_hints():
+        runner = run.build_runner(configure(args), 'test')
         if args.out is not None:
             from mmdet.evaluation import DumpDetResults
 

@@ -5,24 +5,37 @@ installation.
 """
 
 import argparse
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 if (ROOT / 'mmxdistill').is_dir():
     sys.path.insert(0, str(ROOT))
 
-# Before the stack, so that it can say what the stack lacks.
-from mmxdistill import compat, config_path
+from mmxdistill import config_path
 
-# isort: split
-from mmengine.config import Config, DictAction
-from mmengine.registry import RUNNERS
-from mmengine.runner import Runner, find_latest_checkpoint
+
+class CfgOptions(argparse.Action):
+    """``mmengine.DictAction``, imported only when there are options."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Parse KEY=VALUE pairs."""
+        from mmengine.config import DictAction
+
+        for word in values:
+            if '=' not in word:
+                parser.error(f'--cfg-options: {word!r} is no KEY=VALUE')
+        action = DictAction(self.option_strings, self.dest, nargs='+')
+        action(parser, namespace, values, option_string)
 
 
 def build_parser(description: str) -> argparse.ArgumentParser:
@@ -37,8 +50,9 @@ def build_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
-        help='override settings of the config, as KEY=VALUE pairs: '
+        action=CfgOptions,
+        metavar='KEY=VALUE',
+        help='override settings of the config: '
         'model.backbone.depth=18 key="[a,b]" key="[(a,b),(c,d)]" '
         '(no spaces inside a value)',
     )
@@ -53,6 +67,38 @@ def build_parser(description: str) -> argparse.ArgumentParser:
         '--local_rank', '--local-rank', type=int, help=argparse.SUPPRESS
     )
     return parser
+
+
+def check_files(
+    parser: argparse.ArgumentParser,
+    args: argparse.Namespace,
+    checkpoint: str | None,
+) -> None:
+    """End with a usage error if the config or the checkpoint is missing.
+
+    A config that is no file is looked up among those of mmxdistill, so that
+    ``configs/...`` also works outside the checkout.
+    """
+    if not Path(args.config).is_file():
+        try:
+            args.config = config_path(args.config.removeprefix('configs/'))
+        except FileNotFoundError as error:
+            parser.error(str(error))
+    # 'https://', 'open-mmlab://' and the like are left to mmengine.
+    if checkpoint and '://' not in checkpoint:
+        if not Path(checkpoint).is_file():
+            parser.error(f'no checkpoint {checkpoint!r}')
+
+
+@contextmanager
+def short_errors() -> Iterator[None]:
+    """End with a line for what is wrong with a config."""
+    from mmxdistill.engine.run_config import ConfigError
+
+    try:
+        yield
+    except ConfigError as error:
+        raise SystemExit(f'Error: {error}') from None
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -78,114 +124,30 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def check_files(
-    parser: argparse.ArgumentParser,
-    args: argparse.Namespace,
-    checkpoint: str | None,
-) -> None:
-    """End with a usage error if the config or the checkpoint is missing.
-
-    A config that is no file is looked up among those of mmxdistill, so that
-    ``configs/...`` also works outside the checkout.
-    """
-    if not Path(args.config).is_file():
-        try:
-            args.config = config_path(args.config.removeprefix('configs/'))
-        except FileNotFoundError as error:
-            parser.error(str(error))
-    # 'https://', 'open-mmlab://' and the like are left to mmengine.
-    if checkpoint and '://' not in checkpoint:
-        if not Path(checkpoint).is_file():
-            parser.error(f'no checkpoint {checkpoint!r}')
-
-
-def load_config(args: argparse.Namespace) -> Config:
-    """Read the config and apply the shared arguments to it."""
-    cfg = Config.fromfile(args.config)
-    cfg.launcher = args.launcher
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
-    if args.work_dir is not None:
-        cfg.work_dir = args.work_dir
-    elif cfg.get('work_dir') is None:
-        cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
-    compat.prepare_cpu_processes(cfg)
-    return cfg
-
-
-def configure(args: argparse.Namespace) -> Config:
+def configure(args: argparse.Namespace) -> Any:
     """Turn the parsed command line into the config of a training run."""
-    cfg = load_config(args)
-    wrapper = cfg.optim_wrapper.get('type', 'OptimWrapper')
-    if args.amp and wrapper != 'AmpOptimWrapper':
-        if wrapper != 'OptimWrapper':
-            raise SystemExit(
-                f'--amp would replace the optim_wrapper {wrapper} of '
-                f'{args.config}, and its way to accumulate and clip '
-                'gradients; train it without --amp'
-            )
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.loss_scale = 'dynamic'
+    from mmxdistill.engine import run_config as run
+
+    cfg = run.load_config(
+        args.config, args.cfg_options, args.work_dir, args.launcher
+    )
+    if args.amp:
+        run.use_amp(cfg)
     if args.auto_scale_lr:
-        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
-            raise SystemExit(
-                f'--auto-scale-lr: {args.config} does not say for which batch '
-                'size its learning rate was chosen; add '
-                'auto_scale_lr = dict(base_batch_size=...)'
-            )
-        cfg.auto_scale_lr.enable = True
-    if args.resume == 'auto':
-        # A run that was stopped before its first checkpoint starts again,
-        # from the weights that the config loads.
-        cfg.resume = bool(find_latest_checkpoint(cfg.work_dir))
-        cfg.load_from = None if cfg.resume else cfg.get('load_from')
-    elif args.resume is not None:
-        cfg.resume = True
-        cfg.load_from = args.resume
+        run.scale_learning_rate(cfg)
+    if args.resume is not None:
+        run.resume(cfg, args.resume)
     return cfg
 
 
-def build_runner(cfg: Config) -> Runner:
-    """Build the runner that the config asks for."""
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-
-
-@contextmanager
-def registry_hints() -> Iterator[None]:
-    """Add a suggestion to mmengine's error about an unknown ``type``."""
-    try:
-        yield
-    except KeyError as error:
-        message = str(error.args[0]) if error.args else ''
-        unknown = re.match(r'(\S+) is not in the .* registry', message)
-        close = close_types(unknown[1]) if unknown else []
-        if not close:
-            raise
-        raise SystemExit(
-            f'{message}\nDid you mean {" or ".join(map(repr, close))}? '
-            'Components of mmxdistill are written with this scope.'
-        ) from error
-
-
-def close_types(name: str) -> list[str]:
-    """Name the registered components of mmxdistill that resemble ``name``."""
-    from mmxdistill import registry
-
-    names: dict[str, str] = {}
-    for attribute in registry.__all__:
-        node = getattr(registry, attribute)
-        node.import_from_location()
-        names |= {key.lower(): key for key in node.module_dict}
-    bare = name.rpartition('.')[2].lower()
-    close = [bare] if bare in names else get_close_matches(bare, names)
-    return [f'mmxdistill.{names[key]}' for key in close]
-
-
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Train."""
-    cfg = configure(parse_args())
-    with registry_hints():
-        build_runner(cfg).train()
+    args = parse_args(argv)
+    from mmxdistill import compat
+    from mmxdistill.engine import run_config as run
+
+    with short_errors(), run.registry_hints():
+        run.build_runner(configure(args), 'train').train()
     compat.close_processes()
 
 

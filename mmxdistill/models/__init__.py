@@ -34,6 +34,7 @@ from mmxdistill.models.task_modules import (
     CaffeMaxIoUAssigner,
     CaffeRoISampler,
 )
+from mmxdistill.models.test_time_augs import CaffeTTAModel
 
 __all__ = [
     'VGG16',
@@ -49,6 +50,7 @@ __all__ = [
     'CaffeRoIPool',
     'CaffeRoISampler',
     'CaffeSmoothL1Loss',
+    'CaffeTTAModel',
     'ChannelScale',
     'ClassifierGrid',
     'ClassifierGridLoss',

@@ -1,15 +1,18 @@
 """Command lines of tools/train.py and tools/test.py; no model is run."""
 
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import mmdet
 import pytest
 from mmengine.registry import Registry
 
 import mmxdistill
 from mmxdistill import registry
+from mmxdistill.engine.run_config import registry_hints
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 CONFIG = """
@@ -104,7 +107,7 @@ def test_amp(train, config):
 
 def test_amp_keeps_its_hands_off_other_wrappers(train, config):
     wrapper = 'optim_wrapper.type=mmxdistill.CaffeOptimWrapper'
-    with pytest.raises(SystemExit, match='CaffeOptimWrapper'):
+    with pytest.raises(ValueError, match='CaffeOptimWrapper'):
         configure(train, config, '--amp', '--cfg-options', wrapper)
 
 
@@ -133,7 +136,7 @@ def test_auto_scale_lr(train, config):
 
 
 def test_auto_scale_lr_without_base_batch_size(train, config):
-    with pytest.raises(SystemExit, match=r'add auto_scale_lr = dict\(base'):
+    with pytest.raises(ValueError, match=r'add auto_scale_lr = dict\(base'):
         configure(train, config, '--auto-scale-lr')
 
 
@@ -168,6 +171,73 @@ def test_flags_of_test(test, config, checkpoint):
     assert args.out == 'a.pkl'
 
 
+def test_show(test, config, checkpoint):
+    argv = [config, checkpoint, '--show', '--wait-time', '0.5']
+    hook = configure(test, *argv).default_hooks.visualization
+    assert (hook.draw, hook.show, hook.wait_time) == (True, True, 0.5)
+    assert 'test_out_dir' not in hook
+
+
+@pytest.mark.parametrize('name', ['train', 'test'])
+def test_flags_are_those_of_mmdet(name, monkeypatch, config, capsys):
+    """Of the installed one; it takes as long as to read a file."""
+    tools = Path(mmdet.__file__).parent / '.mim' / 'tools'
+    if not tools.is_dir():  # an editable installation
+        tools = Path(mmdet.__file__).parents[1] / 'tools'
+    theirs = re.findall(r"'(--[a-z-]+)'", (tools / f'{name}.py').read_text())
+    with pytest.raises(SystemExit):
+        load(name, monkeypatch).parse_args(['--help'])
+    ours = capsys.readouterr().out
+    assert len(theirs) > 5
+    hidden = {'--local-rank', '--fuse-conv-bn'}
+    assert [f for f in set(theirs) - hidden if f not in ours] == []
+
+
+NEW_STYLE = """
+from mmengine.config import read_base
+from mmengine.optim import {wrapper}
+from torch.optim import SGD
+
+with read_base():
+    from .base import *
+
+optim_wrapper = dict(type={wrapper}, optimizer=dict(type=SGD, lr=0.1))
+"""
+
+
+@pytest.mark.parametrize('wrapper', ['OptimWrapper', 'AmpOptimWrapper'])
+def test_amp_of_a_new_style_config(train, tmp_path, wrapper):
+    (tmp_path / 'base.py').write_text('model = dict()\n')
+    path = tmp_path / 'config.py'
+    path.write_text(NEW_STYLE.format(wrapper=wrapper))
+    cfg = configure(train, str(path), '--amp')
+    kind = cfg.optim_wrapper.type
+    assert getattr(kind, '__name__', kind) == 'AmpOptimWrapper'
+    assert ('loss_scale' in cfg.optim_wrapper) == (wrapper == 'OptimWrapper')
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('x = y\n', "NameError: name 'y' is not defined"),
+        ("_base_ = 'none.py'\n", 'none.py'),
+        ('x = (\n', 'SyntaxError'),
+    ],
+)
+def test_config_that_cannot_be_read(train, config, text, message):
+    Path(config).write_text(text)
+    with pytest.raises(ValueError) as error:
+        configure(train, config)
+    assert str(error.value).startswith(f'{config}: ')
+    assert message in str(error.value)
+
+
+def test_option_without_value(train, config, capsys):
+    with pytest.raises(SystemExit):
+        train.parse_args([config, '--cfg-options', 'a=1', 'b'])
+    assert "'b' is no KEY=VALUE" in capsys.readouterr().err
+
+
 def test_checkpoint_may_follow_the_options(test, config, checkpoint):
     args = test.parse_args([config, '--work-dir', 'w', checkpoint])
     assert (args.checkpoint, args.work_dir) == (checkpoint, 'w')
@@ -183,13 +253,13 @@ def test_no_checkpoint_only_if_streams_bring_theirs(test, config):
         if fits:
             assert configure(test, config).load_from is None
         else:
-            with pytest.raises(SystemExit, match='give a checkpoint'):
+            with pytest.raises(ValueError, match='give a checkpoint'):
                 configure(test, config)
 
 
 def test_show_dir_without_hook(test, config, checkpoint):
     Path(config).write_text('model = dict()\n')
-    with pytest.raises(SystemExit, match='no default_hooks'):
+    with pytest.raises(ValueError, match='no default_hooks'):
         configure(test, config, checkpoint, '--show-dir', 'vis')
 
 
@@ -243,9 +313,9 @@ def component(monkeypatch):
 @pytest.mark.parametrize(
     'name', ['SupervisionTransfer', 'mmxdistill.SupervisonTransfr']
 )
-def test_unknown_type_gets_a_suggestion(train, component, name):
+def test_unknown_type_gets_a_suggestion(component, name):
     theirs = Registry('model', scope='theirs')
-    with pytest.raises(SystemExit) as error, train.registry_hints():
+    with pytest.raises(ValueError) as error, registry_hints():
         theirs.build({'type': name})
     assert f'{name} is not in the theirs::model registry' in str(error.value)
     assert "mean 'mmxdistill.SupervisionTransfer'?" in str(error.value)
@@ -254,14 +324,15 @@ def test_unknown_type_gets_a_suggestion(train, component, name):
 @pytest.mark.parametrize(
     'key', ['proposals', 'Qqqqq is not in the mmdet::model registry']
 )
-def test_other_key_errors_pass(train, component, key):
-    with pytest.raises(KeyError, match=key), train.registry_hints():
+def test_other_key_errors_pass(component, key):
+    with pytest.raises(KeyError, match=key), registry_hints():
         raise KeyError(key)
 
 
-def test_runs_from_anywhere_in_a_checkout(tmp_path):
+def test_runs_from_anywhere_and_helps_before_it_imports(tmp_path):
+    """The stack takes ten seconds and more to import."""
     out = subprocess.run(
-        [sys.executable, TOOLS / 'test.py', '--help'],
+        [sys.executable, '-X', 'importtime', TOOLS / 'test.py', '--help'],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -269,3 +340,5 @@ def test_runs_from_anywhere_in_a_checkout(tmp_path):
     )
     for flag in ('--work-dir', '--out', '--show-dir', '--cfg-options'):
         assert flag in out.stdout
+    for name in ('torch', 'mmengine', 'mmdet', 'numpy'):
+        assert not re.search(rf'\| +{name}$', out.stderr, re.M)
