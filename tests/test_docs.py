@@ -40,6 +40,8 @@ def test_commands(page):
             continue
         assert words[0] in ('bash', 'python'), words
         source = (ROOT / words[1]).read_text()
+        if 'mmxdistill.options' in source:
+            source += (ROOT / 'mmxdistill' / 'options.py').read_text()
         if words[1] in ('tools/test.py', 'tools/quickstart.sh'):
             partner = {'tools/test.py': 'train.py'}.get(
                 words[1], 'quickstart.py'

@@ -15,6 +15,7 @@ from mmengine.registry import init_default_scope
 
 from mmxdistill.datasets.paired import PairedCocoDataset, PairedDataset
 from mmxdistill.datasets.transforms import LoadModalities
+from mmxdistill.options import SPLITS
 from mmxdistill.registry import DATASETS
 
 __all__ = [
@@ -25,8 +26,6 @@ __all__ = [
     'image_loader',
     'split_modalities',
 ]
-
-SPLITS = ('train', 'val', 'test')
 
 
 def dataset_configs(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mmxdistill.datasets.configured import build_dataset, dataset_configs
+from mmxdistill.visualization.contact_sheet import load_sample, to_levels
 
 TOOL = (
     Path(__file__).resolve().parents[2]
@@ -98,12 +99,6 @@ def root(tmp_path):
 
 
 @pytest.fixture
-def tool(monkeypatch):
-    monkeypatch.setattr(sys, 'path', list(sys.path))
-    return runpy.run_path(str(TOOL))
-
-
-@pytest.fixture
 def run(monkeypatch, capsys, root):
     def _run(*args, status=0):
         argv = ['browse_pairs.py', *map(str, args), '--out', str(root / 'out')]
@@ -120,11 +115,11 @@ def run(monkeypatch, capsys, root):
 
 
 @pytest.mark.parametrize('split', ['train', 'val'])
-def test_boxes_lie_on_the_object(root, tool, split):
+def test_boxes_lie_on_the_object(root, split):
     """In a test pipeline, whose boxes are those of the original image, too."""
     (config,) = dataset_configs(root / 'config.py', [split]).values()
     dataset = build_dataset(config, proposals=True)
-    sample = tool['load_sample'](dataset, 3)
+    sample = load_sample(dataset, 3)
     assert sample.name == '3.png'
     assert list(sample.images) == ['rgb', 'thermal']
     x1, y1, x2, y2 = (2 * value for value in BOX)
@@ -193,14 +188,14 @@ def test_bad_arguments(root, run):
 
 
 @pytest.mark.parametrize('dtype', [np.uint8, np.uint16, np.float32])
-def test_any_image_becomes_visible(tool, dtype):
+def test_any_image_becomes_visible(dtype):
     levels = np.linspace(0, 200, 12).reshape(3, 4, 1).astype(dtype)
-    shown = tool['as_levels'](levels)
+    shown = to_levels(levels)
     assert shown.dtype == np.uint8
     assert shown.shape == (3, 4, 3)
     np.testing.assert_array_equal(shown[..., 2], np.rint(levels[..., 0]))
     if dtype != np.uint8:
-        shown = tool['as_levels'](levels * 10)
+        shown = to_levels(levels * 10)
         assert (shown.min(), shown.max()) == (0, 255)
 
 
@@ -209,12 +204,12 @@ def test_any_image_becomes_visible(tool, dtype):
     ['kitchen', 'roadscene'],
 )
 @pytest.mark.parametrize('method', ['supervision_transfer', 'late_fusion'])
-def test_real_pairs(data_root, tool, name, method):
+def test_real_pairs(data_root, name, method):
     configs = TOOL.parents[2] / 'configs' / method
     (path,) = configs.glob(f'*_{name}.py')
     for config in dataset_configs(path).values():
         dataset = build_dataset(config)
-        sample = tool['load_sample'](dataset, 0)
+        sample = load_sample(dataset, 0)
         height, width = sample.images['rgb'].shape[:2]
         assert len(sample.images) == 2
         if method == 'late_fusion':

@@ -9,37 +9,11 @@ proposals (dashed).
 
 import argparse
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmdet.structures.bbox import HorizontalBoxes, get_box_tensor
-from mmengine.dataset import BaseDataset
-from mmengine.runner import set_random_seed
-from mmengine.utils import track_iter_progress
-
-from mmxdistill.datasets.configured import (
-    SPLITS,
-    build_dataset,
-    dataset_configs,
-    find_proposal_file,
-    split_modalities,
-)
-from mmxdistill.visualization import draw_boxes, draw_image
-
-OBJECT: dict[str, Any] = dict(color='lime', linewidth=1.6)
-IGNORED: dict[str, Any] = dict(color='lightgrey', linewidth=1.6)
-PROPOSAL: dict[str, Any] = dict(color='orange', linewidth=0.9, linestyle='--')
-_COLUMNS = 4
-_ROWS = 4
+from mmxdistill.options import add_split_option
 
 
 def parse_args() -> argparse.Namespace:
@@ -49,13 +23,7 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('config', type=Path, metavar='CONFIG')
-    parser.add_argument(
-        '--split',
-        nargs='+',
-        choices=SPLITS,
-        default=list(SPLITS),
-        help='data sets to draw (default: all)',
-    )
+    add_split_option(parser, 'data sets to draw')
     parser.add_argument(
         '--num',
         type=int,
@@ -82,208 +50,45 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-@dataclass
-class Sample:
-    """What the pipeline made of a sample.
-
-    Attributes:
-        name: Of its image file.
-        images: Modality -> (H, W, C).
-        boxes: (g, 4) in pixels of these images.
-        texts: Class of each.
-        ignored: (g,) bool, boxes that are not trained on.
-        proposals: (n, 4), best first.
-    """
-
-    name: str
-    images: dict[str, np.ndarray]
-    boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
-    texts: Sequence[str] = ()
-    ignored: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
-    proposals: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
-
-
-def load_sample(dataset: BaseDataset, index: int) -> Sample:
-    """Run the pipeline on a sample, up to where it is packed.
-
-    Args:
-        dataset (BaseDataset): The data set.
-        index (int): Index of the sample.
-
-    Returns:
-        Sample: The sample.
-
-    Raises:
-        ValueError: The pipeline drops the sample.
-    """
-    set_random_seed(index)
-    results = dataset.get_data_info(index)
-    name = Path(results['img_path']).name
-    # Without a proposal file, the pipeline still wants to load some.
-    none = dict(bboxes=np.zeros((0, 4)), scores=np.zeros(0))
-    results.setdefault('proposals', none)
-    moved_before = None
-    for transform in dataset.pipeline.transforms:
-        if type(transform).__name__.startswith('Pack'):
-            break
-        had_boxes = 'gt_bboxes' in results
-        results = transform(results)
-        if results is None:
-            raise ValueError(f'{type(transform).__name__} drops it')
-        if 'gt_bboxes' in results and not had_boxes:
-            # A test pipeline loads the boxes last: those of the original
-            # image, in which detections are evaluated.
-            moved_before = results.get('homography_matrix')
-    sample = Sample(name, split_modalities(results))
-    if not isinstance(results['proposals'], dict):
-        sample.proposals = np.asarray(results['proposals'])
-    if 'gt_bboxes' in results:
-        boxes = HorizontalBoxes(get_box_tensor(results['gt_bboxes']).clone())
-        if moved_before is not None:
-            boxes.project_(moved_before)
-        sample.boxes = boxes.numpy()
-        labels = results['gt_bboxes_labels']
-        sample.texts = [dataset.metainfo['classes'][i] for i in labels]
-        sample.ignored = np.asarray(
-            results.get('gt_ignore_flags', np.zeros(len(labels))), bool
-        )
-    return sample
-
-
-def as_levels(image: np.ndarray) -> np.ndarray:
-    """Make an image of any type visible: uint8 (H, W, 3).
-
-    What is not within 0..255 (raw depth, say) is stretched from its lowest to
-    its highest value.
-    """
-    if image.shape[2] != 3:
-        image = np.repeat(image[..., :1], 3, axis=2)
-    if image.dtype != np.uint8:
-        values = image.astype(np.float32)
-        low, high = float(values.min()), float(values.max())
-        if low < -0.5 or high > 255.5:
-            values = (values - low) * (255 / (high - low))
-        image = np.rint(values.clip(0, 255)).astype(np.uint8)
-    return image
-
-
-def draw_tile(
-    axes: Axes, sample: Sample, modality: str, num_proposals: int
-) -> None:
-    """Draw one modality of a sample with its boxes."""
-    image = sample.images[modality]
-    height, width = image.shape[:2]
-    title = f'{sample.name}  {modality}  {width}x{height}'
-    draw_image(axes, as_levels(image), title)
-    axes.title.set(fontsize=8, fontweight='normal')
-    draw_boxes(axes, sample.proposals[:num_proposals], **PROPOSAL)
-    draw_boxes(axes, sample.boxes[~sample.ignored], **OBJECT)
-    draw_boxes(axes, sample.boxes[sample.ignored], **IGNORED)
-    for (x, y, _, _), text in zip(sample.boxes, sample.texts, strict=True):
-        # Above the box if there is room, so that small objects can be seen.
-        side = 'bottom' if y > 0.05 * height else 'top'
-        box = dict(facecolor=OBJECT['color'], alpha=0.7, linewidth=0, pad=0.5)
-        axes.text(x, y, text, fontsize=6, va=side, clip_on=True, bbox=box)
-    # Boxes that leave the image would move it.
-    axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
-
-
-def draw_page(
-    samples: Sequence[Sample], title: str, num_proposals: int, path: Path
-) -> None:
-    """Draw samples, all modalities of one side by side."""
-    tiles = [(s, modality) for s in samples for modality in s.images]
-    columns = columns_of(samples[0])
-    rows = -(-len(tiles) // columns)
-    aspects = [
-        s.images[name].shape[0] / s.images[name].shape[1] for s, name in tiles
-    ]
-    heights = [
-        4 * max(aspects[i : i + columns]) + 0.3
-        for i in range(0, len(tiles), columns)
-    ]
-    figure = Figure(
-        figsize=(4 * columns, sum(heights) + 0.8), layout='constrained'
+def browse(args: argparse.Namespace) -> int:
+    """Draw the data sets; returns how many samples failed."""
+    from mmxdistill.datasets.configured import (
+        build_dataset,
+        dataset_configs,
+        find_proposal_file,
     )
-    grid = figure.subplots(
-        rows,
-        columns,
-        squeeze=False,
-        gridspec_kw=dict(height_ratios=heights),
-    ).ravel()
-    for axes, (sample, modality) in zip(grid, tiles, strict=False):
-        draw_tile(axes, sample, modality, num_proposals)
-    for axes in grid[len(tiles) :]:
-        axes.axis('off')
-    figure.suptitle(title)
-    names = {'object': OBJECT}
-    if any(sample.ignored.any() for sample in samples):
-        names['object not trained on'] = IGNORED
-    if any(len(sample.proposals) for sample in samples) and num_proposals:
-        names[f'the {num_proposals} best proposals'] = PROPOSAL
-    if any(len(sample.boxes) or len(sample.proposals) for sample in samples):
-        figure.legend(
-            handles=[
-                Patch(label=label, fill=False, **style)
-                for label, style in names.items()
-            ],
-            loc='outside lower center',
-            ncols=len(names),
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
+    from mmxdistill.visualization.contact_sheet import draw_contact_sheets
 
-
-def columns_of(sample: Sample) -> int:
-    """Columns of a page: whole samples side by side."""
-    modalities = len(sample.images)
-    return modalities * max(1, _COLUMNS // modalities)
-
-
-def build(name: str, config: dict[str, Any]) -> BaseDataset:
-    """Build a data set, with its proposals if there are any yet."""
-    try:
-        proposals = find_proposal_file(config) is not None
-    except FileNotFoundError as error:
-        print(f'{name}: drawn without proposals: {error}')
-        proposals = False
-    return build_dataset(config, proposals=proposals, filtered=True)
-
-
-def browse(name: str, dataset: BaseDataset, args: argparse.Namespace) -> int:
-    """Write the pages of a data set; returns how many samples failed."""
-    if not len(dataset):
-        raise ValueError(f'the {name} data set is empty')
-    num = min(args.num, len(dataset))
-    indices = np.linspace(0, len(dataset) - 1, num).round().astype(int)
-    print(f'{name}: {num} of {len(dataset)} samples')
-    page: list[Sample] = []
-    pages = failed = 0
-    for index in track_iter_progress(indices.tolist()):
+    failed = 0
+    for name, config in dataset_configs(args.config, args.split).items():
         try:
-            page.append(load_sample(dataset, index))
-        except (KeyError, OSError, TypeError, ValueError) as error:
-            failed += 1
-            print(f'\n  sample {index}: {type(error).__name__}: {error}')
-        per_page = _ROWS * columns_of(page[0]) if page else 1
-        full = page and len(page) * len(page[0].images) >= per_page
-        if full or (page and index == indices[-1]):
-            pages += 1
-            path = args.out / f'{name.replace("/", "-")}_{pages:03}.png'
-            title = f'{args.config.stem}: {name}, page {pages}'
-            draw_page(page, title, args.proposals, path)
-            page = []
-    print(f'\n{pages} pages in {args.out}')
+            proposals = find_proposal_file(config) is not None
+        except FileNotFoundError as error:  # they may not be made yet
+            print(f'{name}: drawn without proposals: {error}')
+            proposals = False
+        dataset = build_dataset(config, proposals=proposals, filtered=True)
+        num = min(args.num, len(dataset))
+        print(f'{name}: {num} of {len(dataset)} samples')
+        pages, failures = draw_contact_sheets(
+            dataset,
+            args.out,
+            name,
+            f'{args.config.stem}: {name}',
+            num,
+            args.proposals,
+        )
+        for index, text in failures.items():
+            print(f'  sample {index}: {text}')
+        print(f'{len(pages)} pages in {args.out}')
+        failed += len(failures)
     return failed
 
 
 def main() -> None:
     """Draw the data sets, or say what is wrong."""
     args = parse_args()
-    failed = 0
     try:
-        for name, config in dataset_configs(args.config, args.split).items():
-            failed += browse(name, build(name, config), args)
+        failed = browse(args)
     except (KeyError, OSError, ValueError) as error:
         raise SystemExit(f'Error: {error}') from None
     raise SystemExit(int(failed > 0))

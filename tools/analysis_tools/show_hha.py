@@ -12,8 +12,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / 'tools/dataset_converters')]
@@ -22,19 +20,7 @@ from encode_depth import add_depth_arguments, read_depth
 
 from mmxdistill.encodings import HHADiagnostics, encode_hha_with_diagnostics
 from mmxdistill.synthetic import render_scene
-from mmxdistill.visualization import draw_depth, draw_image
-
-# Channel of the image, title, what the levels mean, ticks and their labels.
-CHANNELS = (
-    (2, 'disparity', 'metres', {255: '1.2', 155: '2', 78: '4', 39: '8'}),
-    (1, 'height', 'metres above ground', {0: '0', 100: '1', 200: '2'}),
-    (
-        0,
-        'angle to gravity',
-        'surface',
-        {38: 'floor', 128: 'wall', 218: 'ceiling'},
-    ),
-)
+from mmxdistill.visualization import draw_hha
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -57,49 +43,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     if args.color and not args.color.is_file():
         parser.error(f'--color {args.color} does not exist')
     return args
-
-
-def draw_channel(
-    axes: Axes,
-    level: np.ndarray,
-    title: str,
-    label: str,
-    ticks: dict[int, str],
-) -> None:
-    """Draw a channel in grey with a scale below."""
-    drawn = axes.imshow(level, cmap='gray', vmin=0, vmax=255)
-    axes.set_title(title, fontweight='bold')
-    axes.set_xticks([])
-    axes.set_yticks([])
-    scale = axes.figure.colorbar(
-        drawn,
-        cax=axes.inset_axes((0, -0.08, 1, 0.05)),
-        orientation='horizontal',
-        label=label,
-    )
-    scale.set_ticks(list(ticks), labels=list(ticks.values()))
-
-
-def draw(
-    depth: np.ndarray,
-    measured: np.ndarray,
-    color: np.ndarray | None,
-    hha: np.ndarray,
-) -> Figure:
-    """Draw the depth map, the channels and the image they make."""
-    figure = Figure((7.2, 4.9))
-    # The scales hang below the images, where no layout engine sees them.
-    figure.subplots_adjust(0.02, 0.14, 0.98, 0.94, wspace=0.1, hspace=0.5)
-    cells = figure.subplots(2, 3).flat
-    if color is not None:
-        draw_image(next(cells), color, 'colour')
-    draw_depth(next(cells), np.where(measured, depth, 0), 'depth')
-    for channel, title, label, ticks in CHANNELS:
-        draw_channel(next(cells), hha[..., channel], title, label, ticks)
-    draw_image(next(cells), hha, 'HHA')
-    for axes in cells:
-        axes.axis('off')
-    return figure
 
 
 def describe(
@@ -142,7 +85,7 @@ def main(argv: list[str] | None = None) -> None:
     hha, found = encode_hha_with_diagnostics(depth, camera, measured)
     print('\n'.join(describe(depth, measured, found)))
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    draw(depth, measured, color, hha).savefig(args.out, dpi=80)
+    draw_hha(depth, measured, color, hha).savefig(args.out, dpi=80)
 
 
 if __name__ == '__main__':

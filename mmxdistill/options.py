@@ -1,0 +1,55 @@
+"""Options that several command lines share; imports nothing slow."""
+
+import argparse
+from collections.abc import Sequence
+
+from mmxdistill.parallel import available_cpus
+
+__all__ = ['SPLITS', 'add_jobs_option', 'add_split_option']
+
+SPLITS = ('train', 'val', 'test')
+
+
+def add_split_option(
+    parser: argparse.ArgumentParser,
+    what: str,
+    default: Sequence[str] = SPLITS,
+) -> None:
+    """Add ``--split``, which chooses data sets of a config.
+
+    Args:
+        parser (ArgumentParser): Of the command line.
+        what (str): What is done with them, such as 'data sets to check'.
+        default (Sequence[str]): Those chosen without it. Defaults to all.
+    """
+    names = 'all' if tuple(default) == SPLITS else ' '.join(default)
+    parser.add_argument(
+        '--split',
+        nargs='+',
+        choices=SPLITS,
+        default=list(default),
+        help=f'{what} (default: {names})',
+    )
+
+
+def add_jobs_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--jobs``, the number of processes."""
+    parser.add_argument(
+        '--jobs',
+        type=_at_least_one,
+        default=available_cpus(),
+        metavar='N',
+        help='processes (default: one per CPU, here %(default)s)',
+    )
+
+
+def _at_least_one(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is no number; it must be at least 1'
+        )
+    return number
