@@ -41,7 +41,9 @@ def readme() -> str:
     return path.read_text(encoding='utf-8') if path.is_file() else ''
 
 
-TESTS = ['h5py>=3', 'protobuf>=4.22', 'pytest>=8']
+# Runs the quickstart and studies.
+STUDIES = ['snakemake>=9; python_version >= "3.11"']
+TESTS = ['h5py>=3', 'protobuf>=4.22', 'pytest>=8', *STUDIES]
 
 setup(
     name='mmxdistill',
@@ -81,6 +83,7 @@ setup(
         # nyu_depth_v2_labeled.mat is HDF5.
         'datasets': ['h5py>=3'],
         'numba': ['numba'],  # compiles HHA
+        'studies': STUDIES,
         # For cv2.ximgproc. Uninstall opencv-python(-headless) before: all
         # OpenCV distributions install the same ``cv2`` folder.
         'proposals': ['opencv-contrib-python<4.13'],

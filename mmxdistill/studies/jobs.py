@@ -1,0 +1,199 @@
+"""Rows of a study and the commands that they stand for."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmxdistill import config_path
+
+__all__ = ['Evaluation', 'Job', 'Step', 'Training', 'make_steps', 'tool']
+
+PREDICTIONS = 'predictions.pkl'
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What is run once for every seed.
+
+    Attributes:
+        name: Unique name.
+        config: Below ``configs/``.
+        shows: What it does and what for.
+        seconds: Roughly, on one core.
+        checkpoints: Settings of the config -> the training whose last
+            checkpoint they are set to.
+    """
+
+    name: str
+    config: str
+    shows: str
+    seconds: int
+    checkpoints: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(Job):
+    """Trains the config to its last iteration."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(Job):
+    """Tests the config.
+
+    Attributes:
+        tests: The training whose last checkpoint is tested; empty if
+            ``checkpoints`` name all that there is.
+        predictions: Whether the predictions are kept.
+    """
+
+    tests: str = ''
+    predictions: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One command of a study.
+
+    Attributes:
+        name: Unique name, and path below the study's folder.
+        shows: What it does and what for.
+        command: Arguments of the process.
+        home: The study's folder.
+        seconds: Roughly, on one core.
+        needs: Names of the steps that come before.
+        settings: What its result depends on; if that changes, it is run
+            anew.
+    """
+
+    name: str
+    shows: str
+    command: tuple[str, ...]
+    home: Path
+    seconds: int
+    needs: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """Of its results."""
+        return self.home / self.name
+
+    @property
+    def done(self) -> Path:
+        """Exists once it has succeeded."""
+        return self.folder / 'done'
+
+    @property
+    def log(self) -> Path:
+        """Its output."""
+        return self.home / f'{self.name}.log'
+
+    @property
+    def settings_file(self) -> Path:
+        """Holds the settings, and is rewritten only when they change."""
+        return self.home / f'{self.name}.json'
+
+    def __str__(self) -> str:
+        """Return the command as it is typed."""
+        return f'OMP_NUM_THREADS=1 {shlex.join(self.command)}'
+
+
+def make_steps(
+    jobs: Sequence[Job],
+    home: Path,
+    seed: int,
+    tools: Path,
+    overrides: Mapping[str, Any] | None = None,
+    needs: Sequence[Step] = (),
+) -> list[Step]:
+    """Build the commands of jobs for one seed.
+
+    Args:
+        jobs (Sequence[Job]): In an order in which they can run.
+        home (Path): The study's folder; results go to
+            ``<home>/seed_<seed>/<job>``.
+        seed (int): ``randomness.seed`` of the trainings.
+        tools (Path): Folder of ``train.py`` and ``test.py``.
+        overrides (Mapping, optional): Settings of all trainings.
+        needs (Sequence[Step]): Steps that come before all of them.
+
+    Returns:
+        list[Step]: One for each job.
+
+    Raises:
+        ValueError: If a job uses a training that does not come before it.
+    """
+    overrides = dict(overrides or {})
+    prefix = f'seed_{seed}'
+    # Training -> its last checkpoint.
+    last: dict[str, Path] = {}
+    steps = []
+    for job in jobs:
+        used = [*job.checkpoints.values()]
+        if isinstance(job, Evaluation) and job.tests:
+            used.append(job.tests)
+        if missing := [name for name in used if name not in last]:
+            raise ValueError(
+                f'job {job.name!r} uses {missing}, which is no training '
+                f'before it; those are {list(last)}'
+            )
+        folder = home / prefix / job.name
+        settings: dict[str, Any] = {
+            key: last[name] for key, name in job.checkpoints.items()
+        }
+        command: list[Any]
+        if isinstance(job, Evaluation):
+            command = ['test.py', f'configs/{job.config}']
+            command += [last[job.tests]] if job.tests else []
+            command += ['--work-dir', folder]
+            if job.predictions:
+                command += ['--out', folder / PREDICTIONS]
+        else:
+            command = ['train.py', f'configs/{job.config}']
+            command += ['--work-dir', folder, '--resume']
+            settings = {'randomness.seed': seed, **settings, **overrides}
+            number = overrides.get('train_cfg.max_iters')
+            number = number or _read(job.config)['train_cfg']['max_iters']
+            last[job.name] = folder / f'iter_{number}.pth'
+        if settings:
+            command.append('--cfg-options')
+            command += [f'{key}={value}' for key, value in settings.items()]
+        name, *arguments = command
+        line = tool(tools / name, *arguments)
+        steps.append(
+            Step(
+                name=f'{prefix}/{job.name}',
+                shows=job.shows,
+                command=line,
+                home=home,
+                seconds=job.seconds,
+                needs=(
+                    *(step.name for step in needs),
+                    *(f'{prefix}/{name}' for name in used),
+                ),
+                settings=dict(arguments=line[1:], config=_read(job.config)),
+            )
+        )
+    return steps
+
+
+@cache
+def _read(config: str) -> dict[str, Any]:
+    return Config.fromfile(config_path(config)).to_dict()
+
+
+def tool(script: Path, *args: Any) -> tuple[str, ...]:
+    """Return the command line of a tool, short from the current folder."""
+    python = Path(sys.executable)
+    if python.is_relative_to(Path.cwd()):
+        python = python.relative_to(Path.cwd())
+    return tuple(map(str, (python, os.path.relpath(script), *args)))
