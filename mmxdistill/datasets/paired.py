@@ -14,6 +14,7 @@ from mmengine.fileio import load
 
 from mmxdistill.datasets.checks import check_samples
 from mmxdistill.datasets.samplers import DrawIndex
+from mmxdistill.datasets.transforms.stock import check_data_set
 from mmxdistill.registry import DATASETS
 
 __all__ = ['PairedCocoDataset', 'PairedDataset']
@@ -185,6 +186,7 @@ class _Paired(BaseDetDataset):
         """Load the annotations and check all pairs once, in parallel."""
         if self._fully_initialized:
             return
+        check_data_set(self)
         super().full_init()
         if self.check_pairs:
             check_samples(self)

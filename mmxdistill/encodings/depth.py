@@ -13,7 +13,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ['DepthMap', 'as_depth_mm', 'depth_cm', 'inverse_depth']
+__all__ = [
+    'DepthMap',
+    'as_depth_mm',
+    'compact_depth',
+    'depth_cm',
+    'inverse_depth',
+]
 
 # uint16 if all values are whole and fit, else float64.
 DepthMap: TypeAlias = NDArray[np.uint16] | NDArray[np.float64]
@@ -111,13 +117,25 @@ def as_depth_mm(depth: ArrayLike, name: str = 'depth_mm') -> DepthMap:
                 f'{name} has {tiny} positive pixels below {MIN_MM:g} mm, '
                 f'which is no depth; {_MISSING_FIX}'
             )
-    if largest < _TABLE_SIZE:
-        whole = array.astype(np.uint16)
-        if array.dtype.kind != 'f' or np.array_equal(whole, array):
-            return np.ascontiguousarray(
-                array if array.dtype == np.uint16 else whole
-            )
-    return np.ascontiguousarray(array, dtype=np.float64)
+    return compact_depth(array)
+
+
+def compact_depth(depth_mm: NDArray[Any]) -> DepthMap:
+    """Return depth as uint16 if nothing is lost, else as float64.
+
+    Args:
+        depth_mm: (H, W) finite, not negative.
+
+    Returns:
+        (H, W), C-contiguous.
+    """
+    if depth_mm.dtype == np.uint16:  # of either byte order
+        return np.ascontiguousarray(depth_mm, dtype=np.uint16)
+    if float(depth_mm.max()) < _TABLE_SIZE:  # float16 has no such number
+        whole = np.ascontiguousarray(depth_mm, dtype=np.uint16)
+        if depth_mm.dtype.kind != 'f' or np.array_equal(whole, depth_mm):
+            return whole
+    return np.ascontiguousarray(depth_mm, dtype=np.float64)
 
 
 def check_no_nan_no_negative(array: NDArray[np.generic], name: str) -> None:

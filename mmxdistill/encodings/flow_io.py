@@ -139,6 +139,16 @@ def _from_kitti(content: bytes, name: str) -> NDArray[np.float32]:
             f'found {stored.dtype} of shape {stored.shape}; an 8-bit flow '
             'image is loaded like any image'
         )
+    if b'eXIf' in content:
+        turned = cv2.imdecode(
+            np.frombuffer(content, np.uint8),
+            cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR,
+        )
+        if not np.array_equal(turned, stored):
+            raise ValueError(
+                f"'{name}' has an EXIF orientation, which would turn the "
+                'image but not its vectors: store it upright'
+            )
     # OpenCV's order: valid, y, x.
     flow = (stored[..., :0:-1] - np.float32(_KITTI_CENTER)) / _KITTI_SCALE
     flow[stored[..., 0] == 0] = np.nan
@@ -160,7 +170,7 @@ def write_flow(path: str | os.PathLike[str], flow: ArrayLike) -> None:
             512 pixels in a PNG.
     """
     encoders = {'.flo': _to_flo, '.png': _to_kitti}
-    suffix = Path(path).suffix
+    suffix = Path(path).suffix.lower()
     if suffix not in encoders:
         raise ValueError(
             f"'{path}': the suffix must be one of {', '.join(encoders)}"

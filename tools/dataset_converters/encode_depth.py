@@ -40,12 +40,11 @@ from mmxdistill.datasets.transforms import FillDepth, LoadDepthFromFile
 from mmxdistill.encodings import (
     HHADiagnostics,
     PinholeCamera,
-    as_depth_mm,
     encode_disparity,
     encode_hha_with_diagnostics,
 )
 
-SUFFIXES = ('.png', '.tif', '.tiff', '.npy')
+SUFFIXES = ('.png', '.tif', '.tiff', '.pgm', '.npy')
 # Estimates of gravity are wrong beyond this tilt, degrees.
 _MAX_TILT = 45
 # Real frames have an eigen-gap of 0.4 to 0.8; below 1e-5 gravity is not
@@ -62,7 +61,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add_arguments(
         parser,
-        'folder of 16-bit PNG or TIFF or of .npy depth maps (with '
+        'folder of PNG, TIFF, PGM or .npy depth maps (with '
         "sub-folders), a quoted pattern like 'depth/*/*.png', or a .txt "
         'list of files',
     )
@@ -136,13 +135,13 @@ def read_depth(
     """Load a depth map and its mask, and fill its holes if asked for.
 
     Args:
-        path (Path): PNG, TIFF or .npy file.
+        path (Path): PNG, TIFF, PGM or .npy file.
         raw (Path, optional): Raw depth, from which the mask is taken.
         args (argparse.Namespace): Of :func:`add_depth_arguments`.
 
     Returns:
-        tuple[np.ndarray, np.ndarray]: Depth in millimetres, uint16 (H, W),
-        and where it was measured, bool (H, W).
+        tuple[np.ndarray, np.ndarray]: Depth in millimetres (H, W), of
+        :class:`LoadDepthFromFile`, and where it was measured, bool (H, W).
 
     Raises:
         FileNotFoundError: A file does not exist.
@@ -165,12 +164,6 @@ def read_depth(
 def _read(
     path: Path, args: argparse.Namespace
 ) -> tuple[np.ndarray, np.ndarray]:
-    if path.suffix.lower() == '.npy':
-        stored = np.load(path, allow_pickle=False)
-        depth = as_depth_mm(stored * args.unit)
-        if not depth.any():
-            raise ValueError(f"'{path}' has no measured pixel")
-        return depth, depth > 0
     loader = LoadDepthFromFile(unit=args.unit, rotated_bits=args.rotated_bits)
     sample: Any = loader(dict(img_path=str(path)))
     return sample['img'], sample['depth_mask']

@@ -22,8 +22,11 @@ from mmxdistill.datasets.transforms.geometry import (
 from mmxdistill.datasets.transforms.loading import (
     LoadDepthFromFile,
     LoadGrayImageFromFile,
-    LoadModalities,
 )
+from mmxdistill.datasets.transforms.modalities import LoadModalities
+from mmxdistill.datasets.transforms.stock import teach_stock_transforms
+
+teach_stock_transforms()
 
 __all__ = [
     'CaffeRandomFlip',

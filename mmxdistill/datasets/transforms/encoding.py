@@ -32,7 +32,7 @@ class FillDepth(BaseTransform):
 
     Required Keys:
 
-    - img (np.uint16, (H, W)): depth in millimetres
+    - img ((H, W)): depth in millimetres, fractions count
     - depth_mask
 
     Modified Keys:
@@ -76,7 +76,7 @@ class EncodeHHA(BaseTransform):
 
     Required Keys:
 
-    - img (np.uint16, (H, W)): depth in millimetres, without holes
+    - img ((H, W)): depth in millimetres, fractions count; without holes
     - depth_mask (optional): measured pixels
     - camera (optional): intrinsics of this image, if ``camera`` is None
     - gravity (optional): unit vector, if ``use_gravity``
@@ -114,7 +114,7 @@ class EncodeHHA(BaseTransform):
         backend: str = 'auto',
         on_device: bool = False,
     ) -> None:
-        if isinstance(camera, str) and camera.endswith('.json'):
+        if isinstance(camera, str) and camera.lower().endswith('.json'):
             camera = load(camera)
         self.camera = (
             None if camera is None else PinholeCamera.from_any(camera)
@@ -192,7 +192,7 @@ class EncodeDisparity(BaseTransform):
 
     Required Keys:
 
-    - img (np.uint16, (H, W)): depth in millimetres
+    - img ((H, W)): depth in millimetres, fractions count
 
     Modified Keys:
 
@@ -207,6 +207,14 @@ class EncodeDisparity(BaseTransform):
 
         Returns:
             dict: Sample with the disparity image.
+
+        Raises:
+            ValueError: The depth image cannot be encoded.
         """
-        results['img'] = encode_disparity(results['img'])
+        try:
+            results['img'] = encode_disparity(results['img'])
+        except ValueError as error:
+            raise ValueError(
+                f"'{results.get('img_path')}': {error}"
+            ) from error
         return results

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
-from mmengine.fileio import get
 
+from mmxdistill.datasets.transforms.image_file import (
+    check_header,
+    read_bytes,
+    read_image,
+)
 from mmxdistill.encodings import (
     FLOW_CENTER,
     FLOW_METHODS,
@@ -22,13 +25,6 @@ from mmxdistill.encodings.flow_io import flow_from_bytes
 from mmxdistill.registry import TRANSFORMS
 
 __all__ = ['ComputeFlow', 'EncodeFlow', 'FlipFlow', 'LoadFlowFromFile']
-
-
-def _get(path: str, backend_args: dict | None) -> bytes:
-    try:
-        return get(path, backend_args=backend_args)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"'{path}' does not exist") from None
 
 
 @TRANSFORMS.register_module()
@@ -70,7 +66,9 @@ class LoadFlowFromFile(BaseTransform):
             ValueError: The file is no flow, truncated, or knows no pixel.
         """
         path = results['img_path']
-        flow = flow_from_bytes(_get(path, self.backend_args), path)
+        content = read_bytes(path, self.backend_args)
+        check_header(content, path)
+        flow = flow_from_bytes(content, path)
         known = ~np.isnan(flow).any(axis=2)
         if not known.any():
             raise ValueError(
@@ -158,9 +156,9 @@ class ComputeFlow(BaseTransform):
                 f'such modality, only {sorted(paths)}'
             )
         path = paths[self.second]
-        second = mmcv.imfrombytes(_get(path, self.backend_args), backend='cv2')
-        if second is None:
-            raise ValueError(f"'{path}' is no image that OpenCV can decode")
+        second = read_image(path, self.backend_args)
+        if second.ndim == 2:  # as the colour loader has made the first
+            second = np.repeat(second[..., None], 3, axis=2)
         try:
             results['img'] = compute_flow(
                 results['img'], second, self.method, symmetric=self.symmetric

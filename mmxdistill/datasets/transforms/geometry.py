@@ -10,32 +10,15 @@ from mmcv.transforms import BaseTransform, Compose
 from mmdet.datasets.transforms import Pad as MMDetPad
 from mmdet.structures.bbox import HorizontalBoxes, get_box_tensor
 
+from mmxdistill.datasets.transforms.stock import UNRECORDED, is_a, walk
 from mmxdistill.registry import TRANSFORMS
 
 __all__ = ['FastProposalBroadcaster', 'Pad']
 
-# OpenCV pads at most 4 channels with a constant.
-_CHUNK = 3
-
 
 @TRANSFORMS.register_module()
 class Pad(MMDetPad):
-    """``mmdet.Pad`` for images of any number of channels.
-
-    Only needed to pad inside the pipeline: the data preprocessor pads, too.
-
-    Args: see ``mmdet.Pad``.
-    """
-
-    def _pad_img(self, results: dict) -> None:
-        image = results['img']
-        padded = []
-        for start in range(0, image.shape[2], _CHUNK):
-            results['img'] = image[..., start : start + _CHUNK]
-            super()._pad_img(results)
-            padded.append(np.atleast_3d(results['img']))
-        results['img'] = np.concatenate(padded, axis=2)
-        results['pad_shape'] = results['img'].shape
+    """``mmdet.Pad``, which takes stacked images as it is; a former name."""
 
 
 @TRANSFORMS.register_module()
@@ -62,12 +45,18 @@ class FastProposalBroadcaster(BaseTransform):
 
     Args:
         transforms (list[dict]): Geometric transforms, in order.
+
+    Raises:
+        TypeError: One of them moves the image without recording how.
     """
 
     def __init__(self, transforms: list[dict]) -> None:
         self.transforms = Compose(
             [TRANSFORMS.build(transform) for transform in transforms]
         ).transforms
+        for transform in walk(self.transforms):
+            if is_a(transform, UNRECORDED):
+                raise TypeError(_unrecorded(transform))
 
     def transform(self, results: dict) -> dict | None:
         """Apply the wrapped transforms.
@@ -127,12 +116,16 @@ class FastProposalBroadcaster(BaseTransform):
         same_boxes = boxes is None or torch.equal(boxes, before[1])
         same_shape = shape == before[0] or isinstance(transform, MMDetPad)
         if not (same_boxes and same_shape):
-            raise TypeError(
-                f'{type(transform).__name__} moves the image without '
-                "recording 'homography_matrix', so the proposals cannot "
-                'follow: wrap it in mmdet.ProposalBroadcaster instead'
-            )
+            raise TypeError(_unrecorded(transform))
 
     def __repr__(self) -> str:
         """Name and wrapped transforms."""
         return f'{type(self).__name__}({self.transforms})'
+
+
+def _unrecorded(transform: object) -> str:
+    return (
+        f'{type(transform).__name__} moves the image without recording '
+        "'homography_matrix', so the proposals cannot follow: wrap it in "
+        'mmdet.ProposalBroadcaster instead'
+    )

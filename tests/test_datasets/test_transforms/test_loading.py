@@ -34,7 +34,7 @@ class TestDepth:
         sample = LoadDepthFromFile(unit=0.2)(
             dict(img_path=write('d.png', stored))
         )
-        np.testing.assert_array_equal(sample['img'], [[1000, 67]])
+        np.testing.assert_array_equal(sample['img'], [[1000, 66.6]])
 
     def test_sun_rgbd_bits(self, write):
         millimetres = np.array([[1234, 8001]], np.uint16)

@@ -1,0 +1,234 @@
+"""Reading of image files, the same way for every modality.
+
+What all loaders share: an image is turned as its EXIF orientation says, as
+mmdet's ``LoadImageFromFile`` turns colour images and every viewer shows them,
+keeps its own bit depth, and every error names the file. Size and completeness
+are judged by the header, before anything is allocated.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+
+import cv2
+import mmcv.transforms
+import numpy as np
+from mmengine.fileio import get
+from PIL import Image
+
+__all__ = [
+    'check_header',
+    'check_stock_loader',
+    'decode_image',
+    'read_bytes',
+    'read_image',
+]
+
+# 10 000 x 10 000: up to 300 MB of colour.
+_MAX_PIXELS = 100_000_000
+_NPY = b'\x93NUMPY'
+_PNG = b'\x89PNG\r\n\x1a\n'
+_JPEG = b'\xff\xd8'
+# Deflate cannot do better than this.
+_MAX_DEFLATE = 1032
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_EXIF_ORIENTATION = 274
+_TIFF_BITS = 258
+# Colour channels and depth of the file, and unlike IMREAD_UNCHANGED turned
+# by EXIF, as in IMREAD_COLOR.
+_FLAGS = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
+
+
+def read_bytes(path: str, backend_args: dict | None = None) -> bytes:
+    """Read a file that has something in it.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        ValueError: It is empty, or a folder.
+    """
+    try:
+        content = bytes(get(path, backend_args=backend_args))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"'{path}' does not exist") from None
+    except IsADirectoryError:
+        raise ValueError(f"'{path}' is a folder, not an image") from None
+    if not content:
+        raise ValueError(f"'{path}' is empty (0 bytes): replace the file")
+    return content
+
+
+def read_image(path: str, backend_args: dict | None = None) -> np.ndarray:
+    """Read an image with its own bit depth, turned upright.
+
+    Args:
+        path (str): Any format of OpenCV, or a ``.npy`` map.
+        backend_args (dict, optional): Of mmengine's file backend.
+
+    Returns:
+        np.ndarray: (H, W), or (H, W, 3) BGR; palettes and CMYK are colour,
+        and opacity is left out.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        ValueError: It is no image, damaged, or too large.
+    """
+    return decode_image(read_bytes(path, backend_args), path)
+
+
+def decode_image(content: bytes, path: str) -> np.ndarray:
+    """Decode the content of an image file; see :func:`read_image`."""
+    if content.startswith(_NPY):
+        return _decode_npy(content, path)
+    check_header(content, path)
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), _FLAGS)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise ValueError(
+            f"'{path}' is no image that OpenCV can decode (truncated, or "
+            'another format): replace the file'
+        )
+    return image
+
+
+def _decode_npy(content: bytes, path: str) -> np.ndarray:
+    file = io.BytesIO(content)
+    try:
+        version = np.lib.format.read_magic(file)
+        read_header = (
+            np.lib.format.read_array_header_1_0
+            if version == (1, 0)
+            else np.lib.format.read_array_header_2_0
+        )
+        shape, fortran, dtype = read_header(file)
+        if len(shape) != 2 or dtype.hasobject:
+            raise ValueError(f'holds {dtype} of shape {shape}, not (H, W)')
+        # NumPy would allocate before it finds that values are missing.
+        values = np.frombuffer(content, dtype, offset=file.tell())
+        return values.reshape(shape, order='F' if fortran else 'C')
+    except ValueError as error:
+        raise ValueError(f"array '{path}': {error}") from error
+
+
+def check_header(content: bytes, path: str) -> None:
+    """Refuse what is not worth decoding, or would allocate gigabytes.
+
+    Raises:
+        ValueError: The image is too large, or its file too short for it.
+    """
+    pixels = _declared_pixels(content)
+    if pixels > _MAX_PIXELS:
+        raise ValueError(
+            f"'{path}' declares more than {_MAX_PIXELS // 10**6} megapixels: "
+            'the file is damaged, or must be cut into tiles'
+        )
+    short = False
+    if content.startswith(_PNG) and len(content) > 25:
+        width = int.from_bytes(content[16:20], 'big')
+        height = int.from_bytes(content[20:24], 'big')
+        bits = content[24] * _PNG_CHANNELS.get(content[25], 1)
+        row = 1 + (width * bits + 7) // 8
+        short = row * height > _MAX_DEFLATE * len(content)
+        short |= b'IEND' not in content[-64:]
+    elif content.startswith(_JPEG):
+        short = not _jpeg_ends(content)
+    if short:
+        raise ValueError(
+            f"'{path}' is no image any more: truncated ({len(content)} "
+            'bytes); replace the file'
+        )
+
+
+def _declared_pixels(content: bytes) -> float:
+    """Width times height by the header, 0 if Pillow cannot read it."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return image.width * image.height
+    except Image.DecompressionBombError:
+        return np.inf
+    except Exception:  # not a format of Pillow's: OpenCV decides
+        return 0
+
+
+def _jpeg_ends(content: bytes) -> bool:
+    """Whether the scan is followed by an end marker.
+
+    OpenCV fills what is missing with grey. A thumbnail has an end marker of
+    its own, inside of a segment before the scan.
+    """
+    at = 2
+    while at + 4 <= len(content) and content[at] == 0xFF:
+        marker = content[at + 1]
+        if marker == 0xDA:  # start of scan
+            return content.find(b'\xff\xd9', at) >= 0
+        if marker == 0xFF:  # fill byte
+            at += 1
+        elif marker == 0x01 or 0xD0 <= marker <= 0xD7:  # without length
+            at += 2
+        else:
+            at += 2 + int.from_bytes(content[at + 2 : at + 4], 'big')
+    return False
+
+
+def check_stock_loader(
+    loader: mmcv.transforms.LoadImageFromFile, path: str
+) -> None:
+    """Refuse a file that mmcv's loader would load wrongly, by its header.
+
+    It cuts 16 bits down to the upper 8, in which thermal images and depth
+    have a handful of grey levels, and some of its settings do not turn the
+    image while all others do.
+
+    Args:
+        loader (LoadImageFromFile): The transform of mmcv or mmdet.
+        path (str): The file; not looked at unless it is local.
+
+    Raises:
+        ValueError: Use another loader or another file.
+    """
+    if not os.path.isfile(path):
+        return
+    with open(path, 'rb') as file:
+        head = file.read(26)
+    if not head:
+        raise ValueError(f"'{path}' is empty (0 bytes): replace the file")
+    turns = loader.color_type in ('color', 'grayscale')
+    turns &= loader.imdecode_backend in ('cv2', 'pillow', None)
+    if turns and head.startswith(_JPEG):
+        return
+    if turns and head.startswith(_PNG):
+        bits, orientation = head[24] if len(head) > 24 else 8, 1
+    else:
+        bits, orientation = _bits_and_orientation(path)
+    name = type(loader).__name__
+    if bits > 8 and loader.color_type != 'unchanged':
+        raise ValueError(
+            f"'{path}' has more than 8 bits per value, of which {name}("
+            f"color_type='{loader.color_type}') keeps the upper 8: load it "
+            'with mmxdistill.LoadGrayImageFromFile(value_range=(low, high)) '
+            'or mmxdistill.LoadDepthFromFile, or store 8 bits'
+        )
+    if not turns and orientation in range(2, 9):
+        raise ValueError(
+            f"'{path}' has EXIF orientation {orientation}, which {name}("
+            f"color_type='{loader.color_type}', imdecode_backend="
+            f"'{loader.imdecode_backend}') ignores and the loaders of other "
+            "modalities follow: use color_type='color', or store the image "
+            'upright'
+        )
+
+
+def _bits_and_orientation(path: str) -> tuple[int, int]:
+    """Bits per value and EXIF orientation (1 = upright) of a file."""
+    try:
+        with Image.open(path) as image:
+            bits = int(np.max(getattr(image, 'tag_v2', {}).get(_TIFF_BITS, 8)))
+            if image.mode.startswith(('I', 'F')):
+                bits = max(bits, 16)
+            return bits, image.getexif().get(_EXIF_ORIENTATION, 1)
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"'{path}' is too large: {error}") from error
+    except Exception:  # not a format of Pillow's: the loader decides
+        return 8, 1

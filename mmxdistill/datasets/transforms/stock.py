@@ -1,0 +1,367 @@
+"""mmdet's own transforms on images with the channels of several modalities.
+
+Most geometric transforms of mmdet and mmcv take any number of channels.
+Those that fill or mix (``Rotate``, ``Pad``, ``Mosaic``, ...) take three:
+OpenCV fills at most four channels with a constant, and some make canvases of
+three. :func:`teach_stock_transforms` lets them work on a stack in threes,
+modality by modality, with the same random draw, so that a pipeline written
+for mmdet is right as it is, in any data set. An image that
+:class:`LoadModalities` did not stack goes through as before.
+
+Photometric transforms know colours. On a stack they are refused: they belong
+to the pipeline of the modality that they are for.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import mmcv.transforms
+import mmdet.datasets.transforms
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmdet.datasets import MultiImageMixDataset
+
+__all__ = [
+    'ANY_CHANNELS',
+    'IN_THREES',
+    'PHOTOMETRIC',
+    'UNRECORDED',
+    'check_data_set',
+    'is_a',
+    'teach_stock_transforms',
+    'walk',
+]
+
+# Names with the classes that inherit from them. Geometric transforms that
+# take any number of channels:
+ANY_CHANNELS = (
+    'Resize',
+    'ResizeShortestEdge',
+    'RandomFlip',
+    'RandomShift',
+    'RandomCrop',
+    'MinIoURandomCrop',
+    'CenterCrop',
+    'CopyPaste',
+)
+# ... and those that get three at a time.
+IN_THREES = (
+    'GeomTransform',  # Rotate, ShearX, ShearY, TranslateX, TranslateY
+    'Pad',
+    'Expand',
+    'CutOut',
+    'RandomErasing',
+    'RandomAffine',
+    'RandomCenterCropPad',
+    'Mosaic',
+    'MixUp',
+    'CachedMosaic',
+    'CachedMixUp',
+)
+# They move the image and do not tell how (no ``homography_matrix``).
+UNRECORDED = (
+    'RandomShift',
+    'MinIoURandomCrop',
+    'CenterCrop',
+    'Expand',
+    'RandomAffine',
+    'RandomCenterCropPad',
+    'Mosaic',
+    'MixUp',
+    'CachedMosaic',
+    'CachedMixUp',
+)
+PHOTOMETRIC = (
+    'ColorTransform',  # Color, Brightness, Contrast, Sharpness, Solarize, ...
+    'PhotoMetricDistortion',
+    'YOLOXHSVRandomAug',
+    'RandomGrayscale',
+    'Normalize',
+    'Corrupt',
+    'Albu',
+    'InstaBoost',
+)
+
+Transform: TypeAlias = Callable[[Any, dict], dict | None]
+
+
+def _classes(names: Sequence[str]) -> tuple[type, ...]:
+    """Classes of mmdet and mmcv of these names; versions lack some."""
+    modules = (
+        mmdet.datasets.transforms,
+        mmdet.datasets.transforms.geometric,
+        mmdet.datasets.transforms.colorspace,
+        mmcv.transforms,
+    )
+    found = [
+        getattr(module, name)
+        for name in names
+        for module in modules
+        if hasattr(module, name)
+    ]
+    return tuple(dict.fromkeys(found))
+
+
+def is_a(transform: object, names: Sequence[str]) -> bool:
+    """Whether a transform is of one of the named classes."""
+    return isinstance(transform, _classes(names))
+
+
+def teach_stock_transforms() -> None:
+    """Let the stock transforms see how many channels a stack has.
+
+    Their classes are changed in place, once, so that it does not matter who
+    builds them, and when: a data set, ``MultiImageMixDataset``, a worker
+    process.
+    """
+    for names, wrap in ((IN_THREES, _in_threes), (PHOTOMETRIC, _refusing)):
+        for cls in _classes(names):
+            for child in _family(cls):
+                own = vars(child).get('transform')
+                if own and not hasattr(own, 'of_one_modality'):
+                    wrapped = wrap(own)
+                    wrapped.of_one_modality = own  # type: ignore[attr-defined]
+                    child.transform = wrapped  # type: ignore[attr-defined]
+    init = MultiImageMixDataset.__init__
+    if not hasattr(init, 'unchecked'):
+        MultiImageMixDataset.__init__ = _checking(init)  # type: ignore
+
+
+def _family(cls: type) -> Iterator[type]:
+    yield cls
+    for child in cls.__subclasses__():
+        yield from _family(child)
+
+
+def _widths(results: dict) -> tuple[int, ...] | None:
+    """Channels of each modality; None if the stock transform will do."""
+    image = results['img']
+    if 'modality_channels' in results:
+        widths = tuple(results['modality_channels'])
+    elif image.ndim == 3 and image.shape[2] not in (3, 4):
+        widths = (image.shape[2],)  # of somebody else's loader
+    else:
+        return None
+    return None if widths == (3,) else widths
+
+
+def _in_threes(transform: Transform) -> Transform:
+    @functools.wraps(transform)
+    def on_stack(self: Any, results: dict) -> dict | None:
+        widths = _widths(results)
+        if widths is None or _knows(self, sum(widths)):
+            return transform(self, results)
+        return _apply_in_threes(self, transform, results, widths)
+
+    return on_stack
+
+
+def _knows(transform: Any, channels: int) -> bool:
+    """Whether its config has a fill value for every channel of the stack."""
+    fill = getattr(transform, 'fill_in', getattr(transform, 'mean', None))
+    return channels != 3 and np.size(fill) == channels > 1
+
+
+def _apply_in_threes(
+    self: Any, transform: Transform, results: dict, widths: tuple[int, ...]
+) -> dict | None:
+    """Apply a transform to each modality with the same random draw."""
+    for other in results.get('mix_results', ()):
+        if _widths(other) != widths:
+            raise ValueError(
+                f'{type(self).__name__} mixes samples with {widths} and '
+                f'{_widths(other) or (3,)} channels per modality: all must '
+                'have the same modalities'
+            )
+    parts = list(_threes(widths))
+    caches = _caches(self, len(parts))
+    # All before the first one is changed in place.
+    samples = [_part(results, part, n > 0) for n, part in enumerate(parts)]
+    draw = random.getstate(), np.random.get_state()  # noqa: NPY002
+    done = []
+    for number, sample in enumerate(samples):
+        random.setstate(draw[0])
+        np.random.set_state(draw[1])  # noqa: NPY002
+        if caches is not None:
+            self.results_cache = caches[number]
+        done.append(transform(self, sample))
+    if caches is not None:
+        self.results_cache = caches[0]
+    if None in done:
+        return None
+    stacked: Any = done[0]
+    stacked['img'] = np.concatenate(
+        [
+            np.atleast_3d(part['img'])[..., : channels.stop - channels.start]
+            for part, channels in zip(done, parts, strict=True)
+        ],
+        axis=2,
+    )
+    if 'modality_channels' in results:
+        stacked['modality_channels'] = results['modality_channels']
+    if 'pad_shape' in stacked:
+        stacked['pad_shape'] = stacked['img'].shape
+    if 'mix_results' in results:
+        stacked['mix_results'] = results['mix_results']
+    return stacked
+
+
+def _threes(widths: Sequence[int]) -> Iterator[slice]:
+    """Up to three channels of a modality each."""
+    start = 0
+    for width in widths:
+        for first in range(start, start + width, 3):
+            yield slice(first, min(first + 3, start + width))
+        start += width
+
+
+def _caches(self: Any, count: int) -> list[list] | None:
+    """A cache of recent samples for each part, if the transform has one."""
+    if not hasattr(self, 'results_cache'):
+        return None
+    caches = self.__dict__.setdefault('_caches', [])
+    if len(caches) != count:
+        if caches:
+            raise ValueError(
+                f'{type(self).__name__} got samples of different modalities; '
+                'its cache needs all of the same'
+            )
+        caches.extend([] for _ in range(count))
+    return caches
+
+
+def _part(results: dict, channels: slice, copied: bool) -> dict:
+    """Make a plain sample of three channels, the last of them repeated."""
+    part = {
+        key: copy.deepcopy(value) if copied else value
+        for key, value in results.items()
+        if key not in ('img', 'mix_results', 'modality_channels')
+    }
+    if 'mix_results' in results:
+        part['mix_results'] = [
+            _part(other, channels, True) for other in results['mix_results']
+        ]
+    image = np.atleast_3d(results['img'])
+    three = [min(channels.start + i, channels.stop - 1) for i in range(3)]
+    part['img'] = np.ascontiguousarray(image[..., three])
+    return part
+
+
+def _refusing(transform: Transform) -> Transform:
+    @functools.wraps(transform)
+    def on_stack(self: Any, results: dict) -> dict | None:
+        if len(results.get('modality_channels', ())) > 1:
+            raise ValueError(_advice(self, results['modalities']))
+        return transform(self, results)
+
+    return on_stack
+
+
+def _advice(transform: object, modalities: Sequence[str]) -> str:
+    name = type(transform).__name__
+    return (
+        f'{name} works on the colours of one image, but gets the stacked '
+        f'channels of {list(modalities)}. Put it into the pipeline of the '
+        f'modality that it is for: modalities=dict({modalities[0]}=dict('
+        "path=..., pipeline=[dict(type='LoadImageFromFile'), dict("
+        f"type='{name}')]), ...)"
+    )
+
+
+def walk(node: Any) -> Iterator[BaseTransform]:
+    """Yield all transforms of a pipeline, those in wrappers too.
+
+    Pipelines of a single modality, which :class:`LoadModalities` has, are
+    left out.
+
+    Args:
+        node: Transform, or any nesting of lists, dicts and ``Compose``.
+    """
+    if isinstance(node, Mapping):
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
+        for child in node:
+            yield from walk(child)
+        return
+    if isinstance(node, BaseTransform):
+        yield node
+    if hasattr(node, 'pipelines'):  # LoadModalities
+        return
+    if isinstance(node, BaseTransform) or hasattr(node, 'transforms'):
+        yield from walk(list(vars(node).values()))
+
+
+def check_data_set(dataset: Any, then: Sequence[Any] = ()) -> None:
+    """Check what a data set does to the images that it stacks.
+
+    Args:
+        dataset (BaseDataset): Data set; one without :class:`LoadModalities`
+            is as its user likes it.
+        then (Sequence): Transforms that a wrapper of it applies.
+
+    Raises:
+        ValueError: A photometric transform would see several modalities, or
+            proposals would stay where they are while the image moves.
+    """
+    steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
+    for step in steps:
+        if hasattr(step, 'pipelines'):  # LoadModalities
+            names = getattr(dataset, 'use', None) or step.pipelines
+            _check_pipeline([*steps, *then], list(names))
+
+
+def _check_pipeline(steps: Sequence[Any], modalities: Sequence[str]) -> None:
+    if len(modalities) > 1:
+        for transform in walk(steps):
+            if is_a(transform, PHOTOMETRIC):
+                raise ValueError(_advice(transform, modalities))
+    loaded = False
+    for step in steps:
+        inner = list(walk(step))
+        carries = any(
+            type(one).__name__.endswith('ProposalBroadcaster') for one in inner
+        )
+        moving = [one for one in inner if is_a(one, ANY_CHANNELS + IN_THREES)]
+        moving = [one for one in moving if not _keeps_place(one)]
+        if loaded and moving and not carries:
+            name = type(moving[0]).__name__
+            raise ValueError(
+                f'{name} moves the image and its boxes, but not the '
+                'proposals that LoadProposals has loaded: put it into '
+                "dict(type='mmxdistill.FastProposalBroadcaster', transforms="
+                f"[dict(type='{name}', ...)])"
+            )
+        loaded |= any(type(one).__name__ == 'LoadProposals' for one in inner)
+
+
+def _keeps_place(transform: object) -> bool:
+    """Whether boxes stay where they are."""
+    return is_a(transform, ('Pad', 'CutOut', 'RandomErasing', 'CopyPaste'))
+
+
+def _checking(init: Callable[..., None]) -> Callable[..., None]:
+    """Let ``MultiImageMixDataset`` look at its pipeline when it is built."""
+
+    @functools.wraps(init)
+    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+        for inner in _data_sets(self.dataset):
+            check_data_set(inner, self.pipeline)
+
+    checked.unchecked = init  # type: ignore[attr-defined]
+    return checked
+
+
+def _data_sets(dataset: Any) -> Iterator[Any]:
+    """Data sets inside of wrappers."""
+    for inner in getattr(dataset, 'datasets', ()):
+        yield from _data_sets(inner)
+    if hasattr(dataset, 'dataset'):
+        yield from _data_sets(dataset.dataset)
+    elif not hasattr(dataset, 'datasets'):
+        yield dataset
