@@ -16,6 +16,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
 from mmxdistill import config_path
+from mmxdistill.models.label_sets import config_classes
 from mmxdistill.models.preprocessing import Preprocessing
 from mmxdistill.registry import MODELS
 
@@ -40,11 +41,14 @@ class ResolvedNetwork(NamedTuple):
             images; None if its config does not say (a plain backbone).
         scope (str | None): Registry scope of the types in ``model``; None for
             the current one.
+        classes (tuple[str, ...] | None): Names of the classes, if the config
+            has data loaders that tell.
     """
 
     model: ConfigDict
     preprocessing: Preprocessing | None
     scope: str | None
+    classes: tuple[str, ...] | None = None
 
 
 def resolve_network(cfg: Mapping | str) -> ResolvedNetwork:
@@ -64,7 +68,7 @@ def resolve_network(cfg: Mapping | str) -> ResolvedNetwork:
         FileNotFoundError: No such config file or package.
         ValueError: The config describes no network.
     """
-    scope = None
+    scope, classes = None, None
     where = 'the config'
     if isinstance(cfg, str):
         where = f"'{cfg}'"
@@ -73,6 +77,7 @@ def resolve_network(cfg: Mapping | str) -> ResolvedNetwork:
         cfg = cfg._cfg_dict
     if 'type' not in cfg and isinstance(cfg.get('model'), Mapping):
         scope = cfg.get('default_scope')
+        classes = config_classes(cfg)
         shared = cfg.get('data_preprocessor')
         cfg = ConfigDict(copy.deepcopy(cfg['model']))
         if shared is not None:  # as mmengine's runner does
@@ -85,7 +90,7 @@ def resolve_network(cfg: Mapping | str) -> ResolvedNetwork:
     model = ConfigDict(copy.deepcopy(cfg))
     with _scope(scope):
         preprocessing = _preprocessing(model)
-    return ResolvedNetwork(model, preprocessing, scope)
+    return ResolvedNetwork(model, preprocessing, scope, classes)
 
 
 def _scope(name: str | None) -> Any:
@@ -119,7 +124,9 @@ def build_network(cfg: Mapping | str | ResolvedNetwork) -> Any:
         return MODELS.build(copy.deepcopy(cfg.model))
 
 
-def load_weights(network: nn.Module, checkpoint: str, role: str) -> None:
+def load_weights(
+    network: nn.Module, checkpoint: str, role: str
+) -> tuple[str, ...] | None:
     """Load all weights of a network from a checkpoint, or fail.
 
     A backbone also loads from the checkpoint of a detector that contains it
@@ -129,6 +136,9 @@ def load_weights(network: nn.Module, checkpoint: str, role: str) -> None:
         network (nn.Module): The network.
         checkpoint (str): File, URL or alias that mmengine can load.
         role (str): What the network is, for messages: ``'teacher'``.
+
+    Returns:
+        tuple[str, ...] | None: Names of the classes, if the file has them.
 
     Raises:
         FileNotFoundError: The file does not exist.
@@ -179,3 +189,6 @@ def load_weights(network: nn.Module, checkpoint: str, role: str) -> None:
         logger='current',
         level=logging.INFO,
     )
+    meta = (loaded.get('meta') or {}).get('dataset_meta') or {}
+    classes = meta.get('classes', meta.get('CLASSES'))
+    return tuple(classes) if classes else None

@@ -9,7 +9,12 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-__all__ = ['Preprocessing', 'check_statistics', 'fill_statistics']
+__all__ = [
+    'Preprocessing',
+    'check_padding',
+    'check_statistics',
+    'fill_statistics',
+]
 
 _TOLERANCE = 1e-4  # configs round: 0.485 * 255 = 123.675
 
@@ -237,6 +242,38 @@ def check_statistics(
         for name, expected in zip(names, wanted, strict=False):
             given = Preprocessing.of_module(preprocessor, name)
             expected.check_agrees(given, name, role)
+
+
+def check_padding(preprocessor: Any, networks: Mapping[str, Any]) -> None:
+    """Refuse images that their readers want padded otherwise.
+
+    Args:
+        preprocessor (MultiModalDataPreprocessor): The shared preprocessor.
+        networks (dict[str, ResolvedNetwork]): Role -> network.
+
+    Raises:
+        ValueError: A network wants a multiple that the shared preprocessor
+            does not give, or another padding value.
+    """
+    given = getattr(preprocessor, 'pad_size_divisor', 1)
+    for role, network in networks.items():
+        cfg = network.model.get('data_preprocessor') or {}
+        while isinstance(cfg.get('data_preprocessor'), Mapping):  # a wrapper
+            cfg = cfg['data_preprocessor']
+        wanted = cfg.get('pad_size_divisor', 1)
+        if given % wanted:
+            raise ValueError(
+                f"'{role}' pads its images to multiples of {wanted}, the "
+                f'data_preprocessor to multiples of {given}: set its '
+                f'pad_size_divisor={math.lcm(given, wanted)}'
+            )
+        value = cfg.get('pad_value', 0)
+        if value != getattr(preprocessor, 'pad_value', 0):
+            raise ValueError(
+                f"'{role}' pads its images with {value}, the "
+                f'data_preprocessor with {preprocessor.pad_value}: set its '
+                f'pad_value={value}'
+            )
 
 
 def _floats(values: Any) -> tuple[float, ...]:

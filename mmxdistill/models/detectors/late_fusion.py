@@ -1,23 +1,30 @@
-"""Late fusion of detectors that score the same proposals."""
+"""Late fusion of detectors that score the same boxes."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from functools import partial
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import torch
 from mmdet.models.detectors import BaseDetector
-from mmdet.models.roi_heads import StandardRoIHead
-from mmdet.structures import SampleList
-from mmdet.structures.bbox import bbox2roi
-from mmdet.utils import InstanceList
+from mmdet.structures import DetDataSample, SampleList
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmxdistill.models.networks import build_network, load_weights
+from mmxdistill.models.fusion import FusionWeights, build_fusion
+from mmxdistill.models.networks import (
+    ResolvedNetwork,
+    build_network,
+    load_weights,
+    resolve_network,
+)
+from mmxdistill.models.preprocessing import (
+    check_padding,
+    check_statistics,
+    fill_statistics,
+)
 from mmxdistill.models.roi_heads.detections import check_test_cfg
-from mmxdistill.models.roi_heads.duplicates import score_unique_rois
 from mmxdistill.registry import MODELS
 
 __all__ = ['LateFusionDetector']
@@ -25,76 +32,167 @@ __all__ = ['LateFusionDetector']
 
 @MODELS.register_module()
 class LateFusionDetector(BaseDetector):
-    """Average the outputs of K two-stage detectors on shared proposals.
+    """Average the outputs of K detectors that score the same boxes.
 
-    The class scores before softmax and the box-regression outputs of all
-    streams are averaged; one decoding and one NMS follow (the paper, sec. 4.2,
-    and the Eltwise layers of the released two-stream test nets). With streams
-    of :class:`DedupRoIHead`, duplicate proposals are scored once.
+    The class scores before softmax or sigmoid and the box outputs of all
+    streams are averaged; one decoding and one NMS follow (the paper, sec.
+    4.2, and the Eltwise layers of the released two-stream test nets). Heads
+    of two-stage detectors share proposals (:class:`RoIFusion`,
+    :class:`CascadeFusion`), dense heads share priors (:class:`DenseFusion`).
 
     Args:
         streams (dict[str, dict]): Name -> ``dict(model=..., modality=...,
-            checkpoint=None)``. ``model`` is a two-stage detector's config, or
-            the path of a config file; ``modality`` is the modality of the
-            data preprocessor that it reads, by default the stream's name;
-            ``checkpoint`` are its trained weights. Checkpoints of the fused
-            detector hold ``streams.<name>.*``.
-        weights (list[float], optional): Weight per stream. Defaults to 1/K.
-        test_cfg (dict, optional): ``test_cfg.rcnn`` of the fused detector.
+            checkpoint=None)``. ``model`` is a detector's config, or where it
+            is (a path, ``'mmdet::yolox/...'``); ``modality`` is the modality
+            of the data preprocessor that it reads, by default the stream's
+            name; ``checkpoint`` are its trained weights. Checkpoints of the
+            fused detector hold ``streams.<name>.*``; one that is loaded makes
+            the streams' own files unnecessary.
+        weights (Sequence | dict, optional): Per stream (in order, or by name)
+            a number, or a list of numbers, one per class. They are
+            normalised. Defaults to equal weights.
+        box_weights (Sequence | dict, optional): Per stream a number for the
+            box outputs. Defaults to ``weights``, or their mean over classes.
+        proposals (str): Where two-stage streams get proposals from for
+            samples that have none: ``'union'`` of the streams' RPNs, or the
+            name of a stream. Defaults to ``'union'``.
+        absent (Sequence[str]): Streams that do not take part in detection.
+            Those whose modality a sample lists as ``missing_modalities``
+            (meta information) are absent for this sample. The weights of the
+            others are normalised.
+        test_cfg (dict, optional): ``test_cfg`` of the fused detector.
             Defaults to that of the first stream.
-        data_preprocessor (dict): A :class:`MultiModalDataPreprocessor`.
+        data_preprocessor (dict): A :class:`MultiModalDataPreprocessor`; an
+            entry ``thermal='thermal'`` takes mean, std and order of the
+            channels from the config of that stream.
         init_cfg (dict, optional): See mmengine.
 
     Raises:
-        ValueError: The streams cannot be averaged: other classes, other box
-            coding or statistics, other duplicates, no standard RoI head,
-            unknown modality. Or ``test_cfg`` mixes Caffe's and mmdet's
-            detections.
+        ValueError: The streams cannot be averaged: other classes, other
+            priors, other box coding, heads of different kinds or with test
+            code of their own; unknown modality, or one that is normalised in
+            another way than the stream's config says; bad weights. Or
+            ``test_cfg`` mixes Caffe's and mmdet's detections.
     """
 
     def __init__(
         self,
         streams: dict[str, dict],
-        weights: Sequence[float] | None = None,
+        weights: Sequence | Mapping | None = None,
+        box_weights: Sequence | Mapping | None = None,
+        proposals: str = 'union',
+        absent: Sequence[str] = (),
         test_cfg: dict | None = None,
         data_preprocessor: dict | nn.Module | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
+        if not streams:
+            raise ValueError('streams: give at least one detector')
+        networks = {
+            name: resolve_network(spec['model'])
+            for name, spec in streams.items()
+        }
         super().__init__(
-            data_preprocessor=data_preprocessor, init_cfg=init_cfg
+            data_preprocessor=fill_statistics(data_preprocessor, networks),
+            init_cfg=init_cfg,
         )
-        slices = getattr(self.data_preprocessor, 'slices', {})
-        self._slices: dict[str, slice] = {}
+        self._modalities = {
+            name: spec.get('modality', name) for name, spec in streams.items()
+        }
+        self._slices = self._find_slices(networks)
+        # Streams without weights: why. Until a fused checkpoint has them.
+        self._lacking: dict[str, str] = {}
         self._loaded: set[str] = set()
+        classes = {}
         self.streams = nn.ModuleDict()
-        for name, spec in streams.items():
-            modality = spec.get('modality', name)
-            if modality not in slices:
-                raise ValueError(
-                    f"stream '{name}' reads modality '{modality}', but the "
-                    f'data_preprocessor has only {list(slices)}; use a '
-                    'mmxdistill.MultiModalDataPreprocessor'
-                )
-            self._slices[name] = slices[modality]
-            stream = build_network(spec['model'])
-            if spec.get('checkpoint'):
-                load_weights(stream, spec['checkpoint'], f"stream '{name}'")
-                self._loaded.add(name)
+        for name, network in networks.items():
+            stream = build_network(network)
+            checkpoint = streams[name].get('checkpoint')
+            named = self._load(name, stream, checkpoint)
+            classes[name] = named or network.classes
             self.streams[name] = stream
-        self._check_streams()
-        self.weights = list(weights or [1 / len(streams)] * len(streams))
-        if len(self.weights) != len(streams):
-            raise ValueError(
-                f'weights {self.weights}: give one per stream {list(streams)}'
-            )
+        _check_classes(classes)
+        for key, given, valid in (
+            ('absent', absent, list(streams)),
+            ('proposals', [proposals], ['union', *streams]),
+        ):
+            unknown = [name for name in given if name not in valid]
+            if unknown:
+                raise ValueError(f'{key}={unknown}: choose from {valid}')
+        if set(absent) == set(streams):
+            raise ValueError(f'absent={list(absent)} leaves no stream')
+        self.absent = tuple(absent)
+        self.fusion = build_fusion(self.streams, proposals)
+        self.weights = self.make_weights(weights, box_weights)
         self.test_cfg: Any = test_cfg or self._first.test_cfg
         check_test_cfg(self.test_cfg and self.test_cfg.get('rcnn'))
+        self.register_load_state_dict_pre_hook(_note_loaded_streams)
+
+    def make_weights(
+        self,
+        weights: Sequence | Mapping | None,
+        box_weights: Sequence | Mapping | None = None,
+    ) -> FusionWeights:
+        """Check weights of the streams.
+
+        Args:
+            weights (Sequence | dict, optional): As in the config.
+            box_weights (Sequence | dict, optional): As in the config.
+
+        Returns:
+            FusionWeights: To be set as ``weights``.
+
+        Raises:
+            ValueError: They do not fit the streams or their heads.
+        """
+        made = FusionWeights(
+            list(self.streams), self.fusion.num_classes, weights, box_weights
+        )
+        self.fusion.check_weights(self.streams, made)
+        return made
+
+    def _find_slices(
+        self, networks: Mapping[str, ResolvedNetwork]
+    ) -> dict[str, slice]:
+        """Channels that each stream reads, normalised as it wants them."""
+        known = getattr(self.data_preprocessor, 'slices', {})
+        for name, modality in self._modalities.items():
+            if modality not in known:
+                raise ValueError(
+                    f"stream '{name}' reads modality '{modality}', but the "
+                    f'data_preprocessor has only {list(known)}; use a '
+                    'mmxdistill.MultiModalDataPreprocessor'
+                )
+        readers = {name: [m] for name, m in self._modalities.items()}
+        check_statistics(self.data_preprocessor, networks, readers)
+        check_padding(self.data_preprocessor, networks)
+        return {name: known[m] for name, m in self._modalities.items()}
+
+    def _load(
+        self, name: str, stream: Any, checkpoint: str | None
+    ) -> tuple[str, ...] | None:
+        """Load a stream's weights; returns the classes that the file names."""
+        if not checkpoint:
+            return None
+        try:
+            classes = load_weights(stream, checkpoint, f"stream '{name}'")
+        except FileNotFoundError as error:
+            self._lacking[name] = str(error)
+            print_log(
+                f'{error}. Until then its weights must come from a '
+                'checkpoint of the fused detector (load_from)',
+                logger='current',
+                level=logging.WARNING,
+            )
+            return None
+        self._loaded.add(name)
+        return classes
 
     def init_weights(self) -> None:
-        """Initialise the streams that have not loaded a checkpoint."""
+        """Initialise the streams that have no checkpoint."""
         super().init_weights()  # does not enter torch's containers
         for name, stream in self._detectors():
-            if name not in self._loaded:
+            if name not in self._loaded and name not in self._lacking:
                 stream.init_weights()
 
     def _detectors(self) -> Iterator[tuple[str, Any]]:
@@ -104,84 +202,57 @@ class LateFusionDetector(BaseDetector):
     def _first(self) -> Any:
         return next(iter(self.streams.values()))
 
-    def _check_streams(self) -> None:
-        settings: dict[str, dict[str, Any]] = {}
-        for name, stream in self._detectors():
-            head = getattr(stream, 'roi_head', None)
-            # Cascades refine the boxes stage by stage: no shared proposals.
-            if not isinstance(head, StandardRoIHead) or not head.with_bbox:
-                raise ValueError(
-                    f"stream '{name}' ({type(stream).__name__}) has no "
-                    'StandardRoIHead with a bbox head: late fusion needs '
-                    'two-stage detectors that score given proposals'
-                )
-            coder = head.bbox_head.bbox_coder
-            settings[name] = {
-                'num_classes': head.bbox_head.num_classes,
-                'reg_class_agnostic': head.bbox_head.reg_class_agnostic,
-                'bbox_coder.type': type(coder).__name__,
-                'bbox_coder.target_means': getattr(coder, 'means', None),
-                'bbox_coder.target_stds': getattr(coder, 'stds', None),
-                'stride of duplicate RoIs': getattr(
-                    head, 'dedup_stride', None
-                ),
-            }
-        reference = next(iter(settings.values()))
-        self._dedup_stride = reference['stride of duplicate RoIs']
-        for key in reference:
-            values = {name: found[key] for name, found in settings.items()}
-            if len({str(value) for value in values.values()}) > 1:
-                raise ValueError(
-                    f"the streams' outputs cannot be averaged: {key} differs: "
-                    f'{values}'
-                )
+    def _check_loaded(self) -> None:
+        for reason in self._lacking.values():
+            raise FileNotFoundError(
+                f'{reason}; or give a checkpoint of the fused detector'
+            )
 
-    def _part(self, name: str, batch_inputs: Tensor) -> Tensor:
-        return batch_inputs[:, self._slices[name]]
+    def part(self, name: str, batch_inputs: Tensor) -> Tensor:
+        """Channels that a stream reads.
 
-    def _boxes(
-        self, features: dict[str, Any], samples: SampleList
-    ) -> list[Tensor]:
-        """Proposals of the samples, else of the first stream with an RPN."""
-        if samples[0].get('proposals') is not None:
-            return [sample.proposals.bboxes for sample in samples]
-        for name, stream in self._detectors():
-            if stream.with_rpn:
-                proposals: InstanceList = stream.rpn_head.predict(
-                    features[name], samples, rescale=False
-                )
-                return [found.bboxes for found in proposals]
-        raise ValueError(
-            f"'{samples[0].get('img_path')}' has no proposals and no stream "
-            'has an RPN: set proposal_file of the data set and load it by '
-            'LoadProposals'
+        Args:
+            name (str): The stream.
+            batch_inputs (Tensor): (N, sum of channels, H, W).
+
+        Returns:
+            Tensor: (N, channels of its modality, H, W).
+        """
+        # A copy, so that the stream computes bit by bit what it does alone.
+        return batch_inputs[:, self._slices[name]].contiguous()
+
+    def _present(self, sample: Any) -> tuple[str, ...]:
+        """Streams that see a sample."""
+        missing = sample.metainfo.get('missing_modalities', ())
+        present = tuple(
+            name
+            for name, modality in self._modalities.items()
+            if name not in self.absent and modality not in missing
         )
+        if not present:
+            raise ValueError(
+                f"no stream is left for '{sample.get('img_path')}': absent="
+                f'{list(self.absent)}, missing modalities {list(missing)}'
+            )
+        return present
 
-    def _check_statistics(self) -> None:
-        """Refuse regressions that are normalised in different ways."""
-        first = _statistics(self._first.roi_head.bbox_head)
-        for name, stream in self._detectors():
-            if _statistics(stream.roi_head.bbox_head) != first:
-                raise ValueError(
-                    f"the box regressions of '{next(iter(self.streams))}' and "
-                    f"'{name}' are normalised in different ways and cannot be "
-                    'averaged: give both the same box statistics, or load '
-                    'checkpoints, whose weights do without'
-                )
+    def extract_feat(
+        self, batch_inputs: Tensor, names: Sequence[str] | None = None
+    ) -> dict[str, Any]:
+        """Features of the streams.
 
-    def _average(
-        self, features: dict[str, Any], rois: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Fused scores (R, classes + 1) and regression (R, 4 * classes)."""
-        scores: Any = 0
-        deltas: Any = 0
-        for weight, (name, stream) in zip(
-            self.weights, self._detectors(), strict=True
-        ):
-            output = stream.roi_head._bbox_forward(features[name], rois)
-            scores = scores + weight * output['cls_score']
-            deltas = deltas + weight * output['bbox_pred']
-        return scores, deltas
+        Args:
+            batch_inputs (Tensor): (N, sum of channels, H, W).
+            names (Sequence[str], optional): The streams. Defaults to all.
+
+        Returns:
+            dict[str, tuple[Tensor]]: Per stream.
+        """
+        return {
+            name: stream.extract_feat(self.part(name, batch_inputs))
+            for name, stream in self._detectors()
+            if names is None or name in names
+        }
 
     def predict(
         self,
@@ -194,30 +265,30 @@ class LateFusionDetector(BaseDetector):
         Args:
             batch_inputs (Tensor): (N, sum of channels, H, W).
             batch_data_samples (list[DetDataSample]): Samples, with proposals
-                unless a stream has an RPN.
+                unless a stream needs none or has an RPN.
             rescale (bool): Whether boxes are returned in pixels of the
                 original images.
 
         Returns:
             list[DetDataSample]: Samples with ``pred_instances``.
         """
-        self._check_statistics()
-        features = self.extract_feat(batch_inputs)
-        boxes = self._boxes(features, batch_data_samples)
-        counts = [len(b) for b in boxes]
-        rois, scores, deltas = score_unique_rois(
-            partial(self._average, features),
-            bbox2roi(boxes),
-            self._dedup_stride,
-        )
-        results = self._first.roi_head.bbox_head.predict_by_feat(
-            rois=rois.split(counts),
-            cls_scores=scores.split(counts),
-            bbox_preds=deltas.split(counts),
-            batch_img_metas=[s.metainfo for s in batch_data_samples],
-            rcnn_test_cfg=self.test_cfg['rcnn'],
-            rescale=rescale,
-        )
+        self._check_loaded()
+        groups: dict[tuple[str, ...], list[int]] = {}
+        for i, sample in enumerate(batch_data_samples):
+            groups.setdefault(self._present(sample), []).append(i)
+        results: list[Any] = [None] * len(batch_data_samples)
+        for names, indices in groups.items():
+            part = batch_inputs if len(groups) == 1 else batch_inputs[indices]
+            found = self.fusion.predict(
+                self.streams,
+                self.extract_feat(part, names),
+                [batch_data_samples[i] for i in indices],
+                self.weights,
+                self.test_cfg,
+                rescale,
+            )
+            for i, instances in zip(indices, found, strict=True):
+                results[i] = instances
         return self.add_pred_to_datasample(batch_data_samples, results)
 
     def loss(
@@ -233,6 +304,7 @@ class LateFusionDetector(BaseDetector):
         Returns:
             dict[str, Tensor]: ``<stream>.<loss>``.
         """
+        self._check_loaded()
         losses: dict[str, Any] = {}
         for name, stream in self._detectors():
             # A detector consumes the proposals of its samples.
@@ -240,7 +312,7 @@ class LateFusionDetector(BaseDetector):
             for sample in samples:
                 if 'proposals' in sample:
                     sample.proposals = sample.proposals.clone()
-            found = stream.loss(self._part(name, batch_inputs), samples)
+            found = stream.loss(self.part(name, batch_inputs), samples)
             for key, value in found.items():
                 share = 1 / len(self.streams) if 'loss' in key else 1
                 losses[f'{name}.{key}'] = (
@@ -252,30 +324,38 @@ class LateFusionDetector(BaseDetector):
 
     def _forward(
         self, batch_inputs: Tensor, batch_data_samples: SampleList
-    ) -> tuple[Tensor, Tensor]:
-        features = self.extract_feat(batch_inputs)
-        boxes = self._boxes(features, batch_data_samples)
-        return self._average(features, bbox2roi(boxes))
+    ) -> Any:
+        """Averaged outputs, see :meth:`HeadFusion.forward`."""
+        self._check_loaded()
+        return self.fusion.forward(
+            self.streams,
+            self.extract_feat(batch_inputs, self._present(DetDataSample())),
+            batch_data_samples,
+            self.weights,
+        )
 
-    def extract_feat(self, batch_inputs: Tensor) -> dict[str, Any]:
-        """Features of all streams.
 
-        Args:
-            batch_inputs (Tensor): (N, sum of channels, H, W).
+def _check_classes(classes: Mapping[str, tuple[str, ...] | None]) -> None:
+    """Refuse streams that mean other things by the same label."""
+    named = {name: found for name, found in classes.items() if found}
+    if len(set(named.values())) > 1:
+        raise ValueError(
+            "the streams' outputs cannot be averaged: their classes differ, "
+            'by name or order: '
+            + ', '.join(f"'{n}': {list(found)}" for n, found in named.items())
+        )
 
-        Returns:
-            dict[str, tuple[Tensor]]: Per stream.
-        """
-        return {
-            name: stream.extract_feat(self._part(name, batch_inputs))
-            for name, stream in self._detectors()
+
+def _note_loaded_streams(
+    module: LateFusionDetector, state: dict, prefix: str, *args: Any
+) -> None:
+    """Streams that a checkpoint has completely need no file of their own."""
+    for name in list(module._lacking):
+        wanted = {
+            f'{prefix}streams.{name}.{key}'
+            for key in module.streams[name].state_dict()
+            if not key.endswith('num_batches_tracked')
         }
-
-
-def _statistics(head: Any) -> list[list]:
-    """Means and deviations of the deltas that a head predicts, as lists."""
-    shape = (head.num_classes, 4)
-    return [
-        getattr(head, 'bbox_means', torch.zeros(shape)).tolist(),
-        getattr(head, 'bbox_stds', torch.ones(shape)).tolist(),
-    ]
+        if wanted <= state.keys():
+            del module._lacking[name]
+            module._loaded.add(name)

@@ -5,6 +5,7 @@ Shapes: R RoIs.
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -186,6 +187,28 @@ class FastRCNNBBoxHead(BBoxHead):
             self._unnormalized(bias).to(bias),
         )
 
+    def true_deltas(self, deltas: Tensor) -> Tensor:
+        """Undo the normalisation of what the head predicts.
+
+        Args:
+            deltas (Tensor): Box regression (R, 4 * classes).
+
+        Returns:
+            Tensor: The same without box statistics, at least float32 if
+            there are any.
+        """
+        return self._unnormalized(deltas) if self._normalized else deltas
+
+    def without_statistics(self) -> FastRCNNBBoxHead:
+        """Return a view of this head that decodes :meth:`true_deltas`.
+
+        Returns:
+            FastRCNNBBoxHead: A shallow copy, with the same parameters.
+        """
+        view = copy.copy(self)
+        view._normalized = False
+        return view
+
     def _unnormalized(self, deltas: Tensor) -> Tensor:
         """Deltas (..., 4 * classes), at least float32, of normalised ones."""
         kind = torch.promote_types(deltas.dtype, torch.float32)
@@ -218,8 +241,7 @@ class FastRCNNBBoxHead(BBoxHead):
         rcnn_test_cfg: Any = None,
     ) -> InstanceData:
         """Detections of an image; see :meth:`BBoxHead.predict_by_feat`."""
-        if self._normalized:
-            bbox_pred = self._unnormalized(bbox_pred)
+        bbox_pred = self.true_deltas(bbox_pred)
         if not is_caffe_style(rcnn_test_cfg):
             return super()._predict_by_feat_single(
                 roi, cls_score, bbox_pred, img_meta, rescale, rcnn_test_cfg

@@ -6,8 +6,10 @@ import torch
 from golden import assert_close, leaf
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import bbox2roi
+from mmengine.runner import load_checkpoint
 from mmengine.structures import InstanceData
 from nets import fast_rcnn, preprocessor
+from stock import assert_same
 
 from mmxdistill.registry import MODELS
 
@@ -80,13 +82,13 @@ def test_streams_are_initialised_as_configured():
     assert head.fc_reg.weight.std() < 0.002
 
 
-@pytest.mark.parametrize('weights', [None, [0.8, 0.2]])
+@pytest.mark.parametrize('weights', [None, [0.8, 0.2], [4, 1]])
 def test_averages_before_softmax(weights):
     model = build(weights=weights).eval()
     x, batch = torch.randn(2, 6, 64, 64), samples()
     a = outputs(model.streams['rgb'], x[:, :3], batch)
     b = outputs(model.streams['depth'], x[:, 3:], batch)
-    u, v = weights or (0.5, 0.5)
+    u, v = (0.8, 0.2) if weights else (0.5, 0.5)
     scores, deltas = model(x, batch, mode='tensor')
     torch.testing.assert_close(scores, u * a['cls_score'] + v * b['cls_score'])
     torch.testing.assert_close(deltas, u * a['bbox_pred'] + v * b['bbox_pred'])
@@ -190,18 +192,6 @@ def test_caffe_detections_of_equal_streams(monkeypatch):
             )
 
 
-def test_regressions_normalised_in_different_ways():
-    model = build(hha=fast_rcnn('hha', 'rgb')).eval()
-    x, batch = torch.randn(2, 6, 64, 64), samples()
-    heads = [s.roi_head.bbox_head for s in model.streams.values()]
-    means, stds = torch.zeros(3, 4), torch.full((3, 4), 0.1)
-    heads[0].set_box_statistics(means, stds)
-    with pytest.raises(ValueError, match="'rgb' and 'depth' are normalised"):
-        model.predict(x, batch)
-    heads[1].set_box_statistics(means, stds)
-    model.predict(x, batch)
-
-
 def test_joint_training_halves_the_losses():
     model = build()
     x, batch = torch.randn(2, 6, 64, 64), samples()
@@ -258,68 +248,41 @@ def test_streams_load_their_checkpoints(tmp_path):
         )
 
 
-def test_detectors_with_fpn_and_rpn():
-    """Any two-stage detector is a stream; an RPN proposes if nothing does."""
-
-    def faster(modality):
-        return dict(
-            type='FasterRCNN',
-            data_preprocessor=preprocessor(modality),
-            backbone=dict(type='ResNet', depth=18, base_channels=4),
-            neck=dict(
-                type='FPN',
-                in_channels=[4, 8, 16, 32],
-                out_channels=8,
-                num_outs=4,
-            ),
-            rpn_head=dict(
-                type='RPNHead',
-                in_channels=8,
-                feat_channels=8,
-                anchor_generator=dict(
-                    type='AnchorGenerator',
-                    scales=[8],
-                    ratios=[1.0],
-                    strides=[4, 8, 16, 32],
-                ),
-            ),
-            roi_head=dict(
-                type='StandardRoIHead',
-                bbox_roi_extractor=dict(
-                    type='SingleRoIExtractor',
-                    roi_layer=dict(type='RoIAlign', output_size=7),
-                    out_channels=8,
-                    featmap_strides=[4, 8, 16, 32],
-                ),
-                bbox_head=dict(
-                    type='Shared2FCBBoxHead',
-                    in_channels=8,
-                    fc_out_channels=16,
-                    num_classes=3,
-                    bbox_coder=dict(type='DeltaXYWHBBoxCoder'),
-                ),
-            ),
-            train_cfg=None,
-            test_cfg=dict(
-                rpn=dict(
-                    nms_pre=50,
-                    max_per_img=20,
-                    nms=dict(type='nms', iou_threshold=0.7),
-                    min_bbox_size=0,
-                ),
-                rcnn=dict(
-                    score_thr=0.0,
-                    nms=dict(type='nms', iou_threshold=0.5),
-                    max_per_img=10,
-                ),
-            ),
-        )
-
-    model = build(rgb=faster('rgb'), hha=faster('hha')).eval()
-    batch = samples(1)
-    del batch[0].proposals
-    result = model.predict(torch.randn(1, 6, 64, 64), batch)
-    assert len(result[0].pred_instances) == 10
+def test_fused_checkpoint_needs_no_file_of_a_stream(tmp_path):
+    """Neither to build the model, nor to load, test and train it."""
+    source = build()
+    path = str(tmp_path / 'fused.pth')
+    torch.save(dict(state_dict=source.state_dict(), meta={}), path)
+    cfg = dict(
+        type='mmxdistill.LateFusionDetector',
+        data_preprocessor=preprocessor('rgb', 'hha'),
+        streams=dict(
+            rgb=dict(model=fast_rcnn(), checkpoint='nowhere/rgb.pth'),
+            hha=dict(model=fast_rcnn('hha', 'hha')),
+        ),
+    )
+    state = {
+        key.replace('depth', 'hha'): value
+        for key, value in source.state_dict().items()
+    }
+    model = MODELS.build(cfg).eval()
+    x = torch.randn(2, 6, 64, 64)
+    for use in (model.predict, model.loss):
+        with pytest.raises(
+            FileNotFoundError, match="'nowhere/rgb.pth' of the stream 'rgb'"
+        ):
+            use(x, samples())
+    # A file that lacks a part of the stream does not help.
+    part = {k: v for k, v in state.items() if 'fc_reg' not in k}
+    model.load_state_dict(part, strict=False)
+    with pytest.raises(FileNotFoundError, match='nowhere'):
+        model.predict(x, samples())
+    torch.save(dict(state_dict=state), path)
+    model.init_weights()  # as before training
+    load_checkpoint(model, path)
+    expected = source.eval().predict(x, samples())
+    assert_same(model.predict(x, samples()), expected)
+    model.loss(x, samples())
 
 
 @pytest.mark.parametrize(
@@ -350,10 +313,6 @@ def test_detectors_with_fpn_and_rpn():
             'bbox_coder.type differs',
         ),
         (
-            dict(rgb=caffe_style(), hha=caffe_style('hha', stride=8)),
-            'stride of duplicate RoIs differs',
-        ),
-        (
             dict(test_cfg=dict(rcnn=dict(CAFFE_TEST['rcnn'], score_thr=0.1))),
             'max_per_class and .*score_thr',
         ),
@@ -376,25 +335,87 @@ def test_other_bad_configs():
                 streams=dict(rgb=stream),
             )
         )
-    retina = dict(
-        type='RetinaNet',
-        backbone=dict(type='ResNet', depth=18, base_channels=4),
-        neck=None,
-        bbox_head=dict(
-            type='RetinaHead',
-            num_classes=3,
-            in_channels=8,
-            bbox_coder=dict(type='DeltaXYWHBBoxCoder'),
+    for key, value in (('absent', ['x']), ('proposals', 'x')):
+        with pytest.raises(ValueError, match=f"{key}=.'x'.: choose from"):
+            build(**{key: value})
+    with pytest.raises(ValueError, match='leaves no stream'):
+        build(absent=['rgb', 'depth'])
+
+
+def named(*classes, **model):
+    """A detector's experiment config, whose data set names the classes."""
+    dataset = dict(type='CocoDataset', metainfo=dict(classes=classes))
+    return dict(
+        model=fast_rcnn('hha', 'hha', **model),
+        val_dataloader=dict(
+            dataset=dict(type='RepeatDataset', dataset=dataset)
         ),
     )
-    with pytest.raises(ValueError, match='StandardRoIHead'):
+
+
+def test_classes_of_other_names_or_order(tmp_path):
+    build(rgb=named('bed', 'box', 'cup'), hha=named('bed', 'box', 'cup'))
+    with pytest.raises(ValueError, match="'rgb': .'bed', 'box', .*'depth'"):
+        build(rgb=named('bed', 'box', 'cup'), hha=named('box', 'bed', 'cup'))
+    # What the checkpoint was trained for is what counts.
+    path = str(tmp_path / 'hha.pth')
+    state = MODELS.build(fast_rcnn('hha', 'hha')).state_dict()
+    meta = dict(dataset_meta=dict(classes=('box', 'bed', 'cup')))
+    torch.save(dict(state_dict=state, meta=meta), path)
+    with pytest.raises(ValueError, match='their classes differ'):
         MODELS.build(
             dict(
-                **base,
-                data_preprocessor=preprocessor('rgb'),
-                streams=dict(rgb=dict(model=retina)),
+                type='mmxdistill.LateFusionDetector',
+                data_preprocessor=preprocessor('rgb', 'hha'),
+                streams=dict(
+                    rgb=dict(model=named('bed', 'box', 'cup')),
+                    hha=dict(
+                        model=named('bed', 'box', 'cup'), checkpoint=path
+                    ),
+                ),
             )
         )
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (
+            dict(mean=[100.0, 100, 99]),
+            "'hha' is normalised.*config of 'depth'",
+        ),
+        (dict(bgr_to_rgb=True), 'bgr_to_rgb=True'),
+        (dict(pad_size_divisor=48), 'pad_size_divisor=96'),
+        (dict(pad_value=1), 'pad_value=1'),
+    ],
+)
+def test_other_normalisation(change, message):
+    given = dict(mean=[100.0] * 3, std=[1.0] * 3)
+    cfg = fast_rcnn('hha', 'hha')
+    cfg.data_preprocessor = dict(type='DetDataPreprocessor', **given)
+    build(hha=cfg)
+    cfg.data_preprocessor.update(change)
+    with pytest.raises(ValueError, match=message):
+        build(hha=cfg)
+
+
+def test_statistics_of_a_stream():
+    cfg = fast_rcnn('hha', 'hha')
+    cfg.data_preprocessor = dict(
+        type='DetDataPreprocessor', mean=[1, 2, 3], std=[4, 5, 6]
+    )
+    model = MODELS.build(
+        dict(
+            type='mmxdistill.LateFusionDetector',
+            data_preprocessor=dict(
+                preprocessor('rgb'),
+                modalities=dict(rgb=dict(mean=[0.0] * 3), hha='depth'),
+            ),
+            streams=dict(depth=dict(model=cfg, modality='hha')),
+        )
+    )
+    assert model.data_preprocessor.mean.flatten()[3:].tolist() == [1, 2, 3]
+    assert model.data_preprocessor.std.flatten()[3:].tolist() == [4, 5, 6]
 
 
 def test_no_proposals_at_all():
