@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -136,9 +137,9 @@ def build_dataset(
         chosen.pop('proposal_file', None)
     if not filtered:
         chosen.pop('filter_cfg', None)
-    if issubclass(
-        DATASETS.get(chosen['type']), (PairedDataset, PairedCocoDataset)
-    ):
+    kind = chosen['type']  # a name, or the class in a new-style config
+    found = kind if inspect.isclass(kind) else DATASETS.get(kind)
+    if issubclass(found, (PairedDataset, PairedCocoDataset)):
         chosen['check_pairs'] = False
     return DATASETS.build(chosen)
 

@@ -149,6 +149,29 @@ class TestBuild:
         assert images['hha'].dtype == np.uint8
         assert (images['hha'][..., 2] == images['hha'][0, 0, 2]).all()
 
+    def test_new_style_config(self, pairs, tmp_path):
+        """Its types are classes."""
+        pairs |= dict(type='kind', modalities='modalities')
+        text = repr(pairs).replace("'kind'", 'PairedCocoDataset')
+        load = 'dict(path={!r}, pipeline=[dict(type=LoadImageFromFile)])'
+        loads = f'dict(a={load.format("rgb{stem}.png")})'
+        text = text.replace("'modalities'}", f'{loads}}}')
+        (tmp_path / 'base.py').write_text('work_dir = None\n')
+        (tmp_path / 'config.py').write_text(
+            'from mmcv.transforms import LoadImageFromFile\n'
+            'from mmengine.config import read_base\n'
+            'from mmxdistill.datasets import PairedCocoDataset\n'
+            'with read_base():\n    from .base import *\n'
+            f'train_dataloader = dict(dataset={text})\n'
+        )
+        (config,) = dataset_configs(tmp_path / 'config.py').values()
+        dataset = build_dataset(config)
+        assert isinstance(dataset, PairedCocoDataset)
+        images = split_modalities(
+            image_loader(dataset)(dataset.get_data_info(1))
+        )
+        assert (images['a'] == 41).all()
+
     def test_stock_data_set(self, pairs, tmp_path):
         config = dict(
             type='CocoDataset',
