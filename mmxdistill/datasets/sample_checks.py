@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmcv.transforms import LoadImageFromFile
 
 from mmxdistill.datasets.proposals import proposal_boxes
 from mmxdistill.datasets.transforms import LoadDepthFromFile, LoadModalities
+from mmxdistill.datasets.transforms.image_file import check_stock_loader
 
 # Kinds of problems, in the order of the report.
 KINDS = (
@@ -86,8 +88,11 @@ def check_sample(sample: Sample) -> Finding:
     """
     finding = Finding(digest=_digest(sample.info['img_path']))
     sizes: dict[str, tuple[int, int]] = {}
+    registered = getattr(sample.loader, 'registered', {})
     for name, path, load in _steps(sample):
         try:
+            if isinstance(load, LoadImageFromFile):
+                check_stock_loader(load, path)
             results = load({**sample.info, 'img_path': path})
             if results is None or results.get('img') is None:
                 raise ValueError(f"'{path}' gave no image")
@@ -99,12 +104,18 @@ def check_sample(sample: Sample) -> Finding:
             text = f'{sample}, {name}: {type(error).__name__}: {text}'
             finding.problems.append(('unreadable file', text))
             continue
-        sizes[f"{name} '{path}'"] = results['img'].shape[1::-1]
+        if name not in registered:
+            sizes[f"{name} '{path}'"] = results['img'].shape[1::-1]
         if isinstance(load, LoadDepthFromFile):
             finding.problems += check_depth(
                 results['img'], path, sample.depth_range
             )
     finding.problems += check_sizes(sample, sizes)
+    if registered and not finding.problems:
+        try:
+            sample.loader.check(sample.info)
+        except ValueError as error:
+            finding.problems.append(('size mismatch', f'{sample}: {error}'))
     size = _size(sample, sizes)
     for kind, text in check_boxes(sample.boxes, size):
         finding.problems.append((kind, f'{sample}: {text}'))
@@ -124,9 +135,7 @@ def _steps(sample: Sample) -> Iterator[tuple[str, str, Any]]:
     if not isinstance(loader, LoadModalities):
         yield 'image', info['img_path'], loader
         return
-    paths = info.get('modality_paths') or dict.fromkeys(
-        loader.pipelines, info['img_path']
-    )
+    paths = loader.paths(info)
     wanted = info.get('modalities', tuple(loader.pipelines))
     for name, pipeline in loader.pipelines.items():
         if name in wanted and name in paths:

@@ -24,7 +24,12 @@ from mmxdistill.datasets.transforms.loading import (
     LoadGrayImageFromFile,
 )
 from mmxdistill.datasets.transforms.modalities import LoadModalities
+from mmxdistill.datasets.transforms.registration import (
+    RemapToReference,
+    ResizeToReference,
+)
 from mmxdistill.datasets.transforms.stock import teach_stock_transforms
+from mmxdistill.datasets.transforms.warp import WarpToReference
 
 teach_stock_transforms()
 
@@ -43,4 +48,7 @@ __all__ = [
     'LoadGrayImageFromFile',
     'LoadModalities',
     'Pad',
+    'RemapToReference',
+    'ResizeToReference',
+    'WarpToReference',
 ]
