@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import json
 import os
 from pathlib import Path
+from typing import Any
 
-__all__ = ['read_text']
+__all__ = ['read_json', 'read_text']
 
 _MARKS = (
     (codecs.BOM_UTF8, 'utf-8'),
@@ -51,3 +53,23 @@ def read_text(path: str | os.PathLike[str]) -> str:
             'as UTF-8'
         )
     return text
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path (str or PathLike): The file, see :func:`read_text`.
+
+    Returns:
+        Any: Its content.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no JSON.
+    """
+    text = read_text(path)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"'{path}' is no JSON file: {error}") from None

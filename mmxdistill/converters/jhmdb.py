@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +15,7 @@ from mmxdistill.converters.coco import clip_box
 from mmxdistill.converters.images import read_image
 from mmxdistill.converters.matlab import read_mat
 from mmxdistill.converters.video_frames import list_frames
+from mmxdistill.safe_pickle import read_pickle
 
 __all__ = [
     'CLASSES',
@@ -37,9 +36,6 @@ _TUBES = 'JHMDB-GT.pkl'
 # Names contain spaces in no case, but #, (), & and !.
 _LINE = re.compile(r'(\S+)\.avi\s+([12])')
 _SUBSETS = {'1': 'train', '2': 'test'}
-# What arrays in a pickle need, under the names of all NumPy versions.
-_ARRAY_MODULES = re.compile(r'numpy(\.(_?core)\.(multiarray|numeric))?')
-_ARRAY_NAMES = {'_reconstruct', 'ndarray', 'dtype', 'scalar', '_frombuffer'}
 
 Boxes = list[np.ndarray]
 
@@ -252,17 +248,6 @@ def read_puppet_boxes(path: Path, size: Sequence[int]) -> Boxes:
     return boxes
 
 
-class _ArraysOnly(pickle.Unpickler):
-    """Loads containers, numbers, strings and arrays, and runs nothing."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ('_codecs', 'encode') or (
-            _ARRAY_MODULES.fullmatch(module) and name in _ARRAY_NAMES
-        ):
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f'it holds {module}.{name}')
-
-
 def read_tubes(path: Path) -> dict[str, dict[int, np.ndarray]]:
     """Read the boxes that action-tube detectors are distributed with.
 
@@ -278,11 +263,8 @@ def read_tubes(path: Path) -> dict[str, dict[int, np.ndarray]]:
         FileNotFoundError: There is no such file.
         ValueError: It is another file, or damaged.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"'{path}' does not exist")
+    content = read_pickle(path)
     try:
-        with path.open('rb') as file:
-            content = _ArraysOnly(file, encoding='latin1').load()
         videos = content['gttubes']
         tubes: dict[str, dict[int, np.ndarray]] = {}
         for video, by_class in videos.items():
@@ -296,7 +278,7 @@ def read_tubes(path: Path) -> dict[str, dict[int, np.ndarray]]:
             tubes[video] = {
                 int(n): rows[numbers == n, 1:] for n in np.unique(numbers)
             }
-    # Unpickling damaged files raises almost anything.
+    # A damaged file may hold anything.
     except Exception as error:
         raise ValueError(
             f"'{path}' is damaged or another file: expected gttubes "

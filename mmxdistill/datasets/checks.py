@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.logging import print_log
-from mmengine.utils import track_progress_rich
+
+from mmxdistill.parallel import available_cpus, describe_error, map_parallel
 
 __all__ = ['check_samples']
 
 # Below this, starting worker processes costs more than it saves.
 _MIN_PARALLEL = 200
 _SHOWN = 10
+# Not for the loaders, and the largest part of a sample.
+_HEAVY = ('proposals', 'instances')
 
 
-def _problem(check: Any, info: dict) -> str | None:
+def _problem(
+    check: Callable[[dict], None], dataset: Any, index: int
+) -> str | None:
     """Message of the error that loading a sample raises, if any."""
+    info = dataset.get_data_info(index)
+    for key in _HEAVY:
+        info.pop(key, None)
     try:
         check(info)
     except Exception as error:
-        # str() of a KeyError is the quoted message.
-        text = error.args[0] if isinstance(error, KeyError) else error
-        return f'{type(error).__name__}: {text}'
+        text = describe_error(error)
+        path = str(info.get('img_path', ''))
+        return text if _names(text, info) else f"'{path}': {text}"
     return None
+
+
+def _names(text: str, info: dict) -> bool:
+    """Whether a message names one of the files of a sample."""
+    paths = [info.get('img_path'), *info.get('modality_paths', {}).values()]
+    return any(str(path) in text for path in paths if path)
 
 
 def check_samples(dataset: Any) -> None:
@@ -66,18 +80,23 @@ def _has_check(transform: Any) -> bool:
     return callable(getattr(transform, 'check', None))
 
 
-def _all_problems(check: Any, dataset: Any) -> list[str]:
-    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
-    problem = partial(_problem, check)
-    if len(infos) < _MIN_PARALLEL:
-        found = map(problem, infos)
-    else:
-        print_log(f'checking {len(infos)} samples', logger='current')
-        found = track_progress_rich(
-            problem,
-            [(info,) for info in infos],
-            nproc=os.cpu_count() or 1,
-            chunksize=16,
-            description='checking samples',
-        )
-    return [message for message in found if message is not None]
+def _all_problems(check: Callable[[dict], None], dataset: Any) -> list[str]:
+    count = len(dataset)
+    jobs = available_cpus() if count >= _MIN_PARALLEL else 1
+    outcomes = map_parallel(
+        partial(_problem, check, dataset),
+        range(count),
+        jobs,
+        'checking samples',
+        chunk_size=16,
+        name=lambda index: str(dataset.get_data_info(index).get('img_path')),
+        log=partial(print_log, logger='current'),
+    )
+    found = []
+    for outcome in outcomes:
+        if outcome.error is not None:  # its process was killed
+            path = dataset.get_data_info(outcome.item).get('img_path')
+            found.append(f"'{path}': {outcome.error}")
+        elif outcome.result is not None:
+            found.append(outcome.result)
+    return found

@@ -23,7 +23,6 @@ __all__ = [
     'SPLITS',
     'build_dataset',
     'dataset_configs',
-    'find_proposal_file',
     'image_loader',
     'split_modalities',
 ]
@@ -86,32 +85,6 @@ def _singles(config: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         yield from _singles(config['dataset'])
     else:
         yield dict(config)
-
-
-def find_proposal_file(config: Mapping[str, Any]) -> str | None:
-    """Find the proposal file of a data set.
-
-    Args:
-        config (Mapping): Config of the data set.
-
-    Returns:
-        str | None: Its path, relative to ``data_root`` or to the working
-        directory; None if the data set names none.
-
-    Raises:
-        FileNotFoundError: It is in neither place.
-    """
-    name = config.get('proposal_file')
-    if not name:
-        return None
-    places = [os.path.join(config.get('data_root') or '', name), name]
-    for place in places:
-        if os.path.isfile(place):
-            return place
-    raise FileNotFoundError(
-        f'proposal_file is neither {places[0]} nor {places[1]}; make it with '
-        'tools/dataset_converters/generate_proposals.py'
-    )
 
 
 def build_dataset(

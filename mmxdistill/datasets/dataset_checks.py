@@ -12,14 +12,17 @@ from typing import Any
 import numpy as np
 from mmdet.datasets import CocoDataset
 from mmengine.dataset import BaseDataset
-from mmengine.fileio import load
 
+from mmxdistill.datasets.coco_file import read_coco
 from mmxdistill.datasets.configured import (
     build_dataset,
-    find_proposal_file,
     image_loader,
 )
-from mmxdistill.datasets.proposals import proposal_key, read_proposals
+from mmxdistill.datasets.proposal_file import (
+    ProposalFile,
+    find_proposal_file,
+    image_names,
+)
 from mmxdistill.datasets.sample_checks import (
     KINDS,
     Finding,
@@ -59,7 +62,7 @@ def _read_boxes(
     """
     if not isinstance(dataset, CocoDataset):
         return {}, []
-    content = load(dataset.ann_file)
+    content = read_coco(dataset.ann_file)
     images = {image['id'] for image in content['images']}
     categories = {category['id'] for category in content['categories']}
     boxes: dict[Any, list[list[float]]] = defaultdict(list)
@@ -71,9 +74,6 @@ def _read_boxes(
             problems.append(('bad annotation', text))
         elif item['category_id'] not in categories:
             text = f'{name}: there is no category {item["category_id"]}'
-            problems.append(('bad annotation', text))
-        elif len(item.get('bbox', ())) != 4:
-            text = f'{name}: bbox {item.get("bbox")} is no x, y, w, h'
             problems.append(('bad annotation', text))
         elif not item.get('ignore'):
             x, y, w, h = item['bbox']
@@ -88,32 +88,55 @@ def _list_samples(
 ) -> tuple[list[Sample], list[Problem]]:
     """List the samples of a data set, with all there is to check."""
     boxes, problems = _read_boxes(dataset)
-    proposals: Mapping[str, Any] | None = None
-    try:
-        file = find_proposal_file(config)
-        proposals = read_proposals(file) if file else None
-    except (FileNotFoundError, ValueError) as error:
-        problems.append(('missing proposals', str(error)))
     loader = image_loader(dataset)
+    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+    paths = [info['img_path'] for info in infos]
+    proposals: list[Any] | None = None
+    try:
+        proposals = _find_entries(config, paths)
+    except FileNotFoundError as error:
+        problems.append(('missing proposals', str(error)))
+    except ValueError as error:
+        problems.append(('bad proposals', str(error)))
     samples = []
-    for index in range(len(dataset)):
-        info = dataset.get_data_info(index)
+    for index, (info, name) in enumerate(
+        zip(infos, image_names(paths), strict=True)
+    ):
         instances = info.pop('instances', [])
         mine = boxes.get(info.get('img_id'), [])
         if not isinstance(dataset, CocoDataset):
             mine = [item['bbox'] for item in instances if 'bbox' in item]
-        key = proposal_key(info['img_path'])
+            # From the file, and no record of which it could be wrong.
+            info.pop('width', None)
+        entry = proposals[index] if proposals else None
         sample = Sample(
-            name=key,
+            name=name,
             info=info,
             loader=loader,
             boxes=np.array(mine, np.float64).reshape(-1, 4),
-            proposals=None if proposals is None else proposals.get(key),
-            has_proposals=proposals is None or key in proposals,
+            proposals=entry,
+            has_proposals=proposals is None or entry is not None,
             depth_range=depth_range,
         )
         samples.append(sample)
     return samples, problems
+
+
+def _find_entries(
+    config: Mapping[str, Any], paths: list[str]
+) -> list[Any] | None:
+    """Find what the proposal file has for each image; None if there is none.
+
+    Raises:
+        FileNotFoundError: The file is missing.
+        ValueError: It is damaged, or two images would get the same entry.
+    """
+    path = find_proposal_file(config)
+    if path is None:
+        return None
+    file = ProposalFile(path, config.get('trust_pickle', False))
+    keys = file.match(paths)
+    return [None if key is None else file.entries[key] for key in keys]
 
 
 @dataclass(frozen=True)

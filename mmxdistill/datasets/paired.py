@@ -2,104 +2,51 @@
 
 from __future__ import annotations
 
-import glob
 import os.path as osp
-import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mmdet.datasets import BaseDetDataset, CocoDataset
-from mmengine.fileio import load
 
 from mmxdistill.datasets.checks import check_samples
+from mmxdistill.datasets.coco_file import (
+    check_classes,
+    read_coco,
+    read_records,
+)
+from mmxdistill.datasets.image_size import read_image_size
+from mmxdistill.datasets.modality_paths import ModalityPaths
+from mmxdistill.datasets.proposal_file import (
+    ProposalFile,
+    ProposalTable,
+    find_proposal_file,
+)
 from mmxdistill.datasets.samplers import DrawIndex
 from mmxdistill.datasets.transforms.stock import check_data_set
 from mmxdistill.registry import DATASETS
 
 __all__ = ['PairedCocoDataset', 'PairedDataset']
 
-
-class _ModalityPaths:
-    """File paths of every modality from one template per modality.
-
-    Args:
-        modalities (dict[str, str | dict]): See :class:`PairedDataset`.
-        data_root (str): Root of the data set.
-    """
-
-    def __init__(self, modalities: dict[str, Any], data_root: str) -> None:
-        if not modalities:
-            raise ValueError(
-                "'modalities' is empty: give one path template per modality, "
-                "e.g. modalities=dict(rgb='color/{stem}.jpg', "
-                "hha='depth/{stem}.png')"
-            )
-        self.data_root = data_root or ''
-        self.templates: dict[str, str] = {}
-        self.records: dict[str, dict[int, dict]] = {}
-        for name, spec in modalities.items():
-            if isinstance(spec, str):
-                self.templates[name] = spec
-                continue
-            self.templates[name] = spec['path']
-            if 'ann_file' not in spec:
-                continue
-            ann_file = osp.join(self.data_root, spec['ann_file'])
-            self.records[name] = {
-                record['id']: record for record in load(ann_file)['images']
-            }
-
-    def __call__(self, *columns: str, **record: Any) -> dict[str, str]:
-        """Paths of one sample.
-
-        Args:
-            *columns (str): Columns of a list file: ``{0}``, ``{1}``, ...
-            **record: Image record: ``{file_name}``, ``{id}``, ... ``{stem}``
-                is the file name without folder and suffix.
-
-        Returns:
-            dict[str, str]: Path per modality.
-
-        Raises:
-            KeyError: A template asks for a field that the record lacks.
-        """
-        record.setdefault('file_name', columns[0] if columns else '')
-        paths = {}
-        for name, template in self.templates.items():
-            fields = record
-            if name in self.records:
-                if record['id'] not in self.records[name]:
-                    raise KeyError(
-                        f'image id {record["id"]} ({record["file_name"]}) '
-                        f"has no record in the ann_file of modality '{name}'"
-                    )
-                fields = self.records[name][record['id']]
-            stem = Path(fields['file_name']).stem
-            try:
-                path = template.format(*columns, **{'stem': stem, **fields})
-            except (KeyError, IndexError) as error:
-                raise KeyError(
-                    f"the path template '{template}' of modality '{name}' "
-                    f'asks for {error}, but the record of '
-                    f"'{record['file_name']}' has only "
-                    f'{sorted({"stem", *fields})}'
-                ) from None
-            paths[name] = osp.join(self.data_root, path)
-        return paths
+# Index of a sample in the table of proposals.
+_ROW = 'proposals_row'
 
 
 class _Paired(BaseDetDataset):
     """What the labelled and the unlabelled data set share."""
+
+    seeds_draws = True  # see seed_draws
 
     def __init__(
         self,
         modalities: dict[str, Any],
         use: Sequence[str] | None = None,
         check_pairs: bool = True,
+        trust_pickle: bool = False,
         **kwargs: Any,
     ) -> None:
-        self.modality_paths = _ModalityPaths(
+        self.modality_paths = ModalityPaths(
             modalities, kwargs.get('data_root', '')
         )
         unknown = set(use or ()) - set(modalities)
@@ -110,6 +57,8 @@ class _Paired(BaseDetDataset):
             )
         self.use = use
         self.check_pairs = check_pairs
+        self.trust_pickle = trust_pickle
+        self._proposals: ProposalTable | None = None
         loaders = {
             name: spec['pipeline']
             for name, spec in modalities.items()
@@ -128,7 +77,48 @@ class _Paired(BaseDetDataset):
             info['modalities'] = tuple(self.use)
         return info
 
-    def prepare_data(self, idx: int) -> Any:
+    def load_proposals(self) -> None:
+        """Read the proposals of all samples from ``proposal_file``.
+
+        The path is relative to ``data_root`` or to the working directory; see
+        :class:`ProposalFile` for what it may hold. It may cover more images
+        than this data set, whose images are those of the first modality.
+
+        Raises:
+            KeyError: Images without proposals.
+            ValueError: Two images would get the same proposals.
+        """
+        path = find_proposal_file(
+            dict(data_root=self.data_root, proposal_file=self.proposal_file)
+        )
+        if path is None:
+            return
+        sizes = [
+            (info['width'], info['height']) if 'width' in info else None
+            for info in self.data_list
+        ]
+        self._proposals = ProposalFile(path, self.trust_pickle).table(
+            [info['img_path'] for info in self.data_list], sizes
+        )
+        for row, info in enumerate(self.data_list):
+            info[_ROW] = row
+
+    def get_data_info(self, idx: int) -> dict:
+        """Get a sample before the pipeline, with its proposals.
+
+        Args:
+            idx (int): Index of the sample.
+
+        Returns:
+            dict: The sample.
+        """
+        info: dict = super().get_data_info(idx)
+        row = info.pop(_ROW, None)
+        if row is not None and self._proposals is not None:
+            info['proposals'] = self._proposals[row]
+        return info
+
+    def __getitem__(self, idx: int) -> Any:
         """Run the pipeline on a sample, seeded by its draw.
 
         Args:
@@ -139,54 +129,14 @@ class _Paired(BaseDetDataset):
         """
         if isinstance(idx, DrawIndex):
             idx.seed_generators()
-        return super().prepare_data(idx)
-
-    def load_proposals(self) -> None:
-        """Attach the proposals of ``proposal_file`` to the samples.
-
-        The path is relative to ``data_root`` or to the working directory.
-
-        The file maps ``'<folder>/<file>'`` of the first modality to a dict
-        with ``bboxes`` (n, 4), xyxy in pixels, and ``scores`` (n,): the
-        format of :class:`mmdet.datasets.transforms.LoadProposals`. It may
-        cover more images than this data set.
-
-        Raises:
-            KeyError: Images without proposals.
-        """
-        # Proposals are often made by the user for data that is read-only.
-        places = [
-            osp.join(self.data_root or '', self.proposal_file),
-            self.proposal_file,
-        ]
-        path = next(filter(osp.isfile, places), None)
-        if path is None:
-            raise FileNotFoundError(
-                f'proposal_file is neither {places[0]} nor {places[1]}; make '
-                'it with tools/dataset_converters/generate_proposals.py'
-            )
-        proposals = load(path)
-        missing = []
-        for info in self.data_list:
-            key = '/'.join(Path(info['img_path']).parts[-2:])
-            if key in proposals:
-                info['proposals'] = proposals[key]
-            else:
-                missing.append(key)
-        if missing:
-            raise KeyError(
-                f"proposal_file '{path}' has no proposals for {len(missing)} "
-                f'of {len(self.data_list)} images, '
-                f'e.g. {missing[:3]}; its keys look like '
-                f'{list(proposals)[:2]}. Generate proposals for these images '
-                'or correct the file'
-            )
+        return super().__getitem__(idx)
 
     def full_init(self) -> None:
         """Load the annotations and check all pairs once, in parallel."""
         if self._fully_initialized:
             return
         check_data_set(self)
+        check_classes(self.metainfo.get('classes', ()))
         super().full_init()
         if self.check_pairs:
             check_samples(self)
@@ -221,6 +171,9 @@ class PairedDataset(_Paired):
         check_pairs (bool): Open all files of all samples when the data set is
             built, so that a bad pair is found before training starts.
             Defaults to True.
+        trust_pickle (bool): Unpickle whatever ``proposal_file`` holds, not
+            arrays only; this runs code that the file names. Defaults to
+            False.
         **kwargs: Of :class:`mmdet.datasets.BaseDetDataset` (``data_root``,
             ``ann_file``, ``pipeline``, ``proposal_file``, ``indices``, ...).
 
@@ -252,7 +205,7 @@ class PairedDataset(_Paired):
             ]
             source = f'ann_file {self.ann_files}'
         else:
-            samples = self._samples_of_folders()
+            samples = self.modality_paths.of_folders()
             source = f'templates {self.modality_paths.templates}'
         if not samples:
             raise ValueError(f'no sample found by the {source}')
@@ -264,50 +217,29 @@ class PairedDataset(_Paired):
     def _samples_of_file(self, path: Path) -> list[dict[str, str]]:
         if not path.is_file():
             raise FileNotFoundError(f"ann_file '{path}' does not exist")
-        if path.suffix == '.json':
-            records = load(str(path))['images']
-            return [self.modality_paths(**record) for record in records]
-        lines = path.read_text().splitlines()
-        return [
-            self.modality_paths(*re.split(r'[,\s]+', line.strip()))
-            for line in lines
-            if line.strip() and not line.lstrip().startswith('#')
-        ]
+        if path.suffix.lower() == '.json':
+            records = read_records(path)
+            return [self.modality_paths.of_record(item) for item in records]
+        return self.modality_paths.of_list(path)
 
-    def _samples_of_folders(self) -> list[dict[str, str]]:
-        stems: dict[str, set[str]] = {}
-        for name, template in self.modality_paths.templates.items():
-            if '{stem}' not in template:
-                raise ValueError(
-                    f"without ann_file, the template '{template}' of modality "
-                    f"'{name}' must contain {{stem}}"
-                )
-            head, tail = osp.join(
-                self.modality_paths.data_root, template
-            ).split('{stem}', 1)
-            found = glob.glob(f'{glob.escape(head)}*{glob.escape(tail)}')
-            stems[name] = {
-                path[len(head) : len(path) - len(tail)] for path in found
-            }
-        everything = set().union(*stems.values())
-        lonely = {
-            name: sorted(everything - found)
-            for name, found in stems.items()
-            if everything - found
-        }
-        if lonely:
-            raise FileNotFoundError(
-                'partner images are missing under '
-                f"'{self.modality_paths.data_root}': "
-                + '; '.join(
-                    f"modality '{name}' "
-                    f'({self.modality_paths.templates[name]}) lacks '
-                    f'{len(names)}, e.g. {names[:3]}'
-                    for name, names in lonely.items()
-                )
-                + '. Add them, or list the complete pairs in an ann_file'
-            )
-        return [self.modality_paths(stem) for stem in sorted(everything)]
+    def get_data_info(self, idx: int) -> dict:
+        """Get a sample before the pipeline, with ``width`` and ``height``.
+
+        Batches of one orientation (``AspectRatioBatchSampler``) ask for them
+        as for those of a COCO record. They come from the head of the file of
+        the first modality; a file that has none (``.npy``) leaves them out.
+
+        Args:
+            idx (int): Index of the sample.
+
+        Returns:
+            dict: The sample.
+        """
+        info = super().get_data_info(idx)
+        size = read_image_size(info['img_path'])
+        if size is not None:
+            info['width'], info['height'] = size
+        return info
 
 
 @DATASETS.register_module()
@@ -318,6 +250,7 @@ class PairedCocoDataset(_Paired, CocoDataset):
         modalities (dict[str, str | dict]): See :class:`PairedDataset`.
         use (Sequence[str], optional): See :class:`PairedDataset`.
         check_pairs (bool): See :class:`PairedDataset`. Defaults to True.
+        trust_pickle (bool): See :class:`PairedDataset`. Defaults to False.
         **kwargs: Of :class:`mmdet.datasets.CocoDataset`.
 
     Raises:
@@ -339,9 +272,8 @@ class PairedCocoDataset(_Paired, CocoDataset):
         Raises:
             ValueError: ``metainfo['classes']`` does not fit the file.
         """
-        if not osp.isfile(self.ann_file):
-            raise FileNotFoundError(f"ann_file '{self.ann_file}' is missing")
-        known = [c['name'] for c in load(self.ann_file)['categories']]
+        content = read_coco(self.ann_file)
+        known = [category['name'] for category in content['categories']]
         classes = list(self.metainfo['classes'])
         unknown = [name for name in classes if name not in known]
         if unknown:
@@ -356,7 +288,12 @@ class PairedCocoDataset(_Paired, CocoDataset):
                 f'metainfo.classes {classes} must follow the order of the '
                 f"categories in '{self.ann_file}': {ordered}"
             )
-        return super().load_data_list()
+        # The file was parsed: CocoDataset need not do it again.
+        self.__dict__['COCOAPI'] = partial(_index, self.COCOAPI, content)
+        try:
+            return super().load_data_list()
+        finally:
+            del self.__dict__['COCOAPI']
 
     def parse_data_info(self, raw_data_info: dict) -> dict | list[dict]:
         """Parse one image record and its annotations.
@@ -366,8 +303,35 @@ class PairedCocoDataset(_Paired, CocoDataset):
 
         Returns:
             dict: Sample.
+
+        Raises:
+            ValueError: The record has no size, nor has its file.
         """
+        record = raw_data_info['raw_img_info']
+        paths = self.modality_paths.of_record(record)
+        path = next(iter(paths.values()))
+        if not (record.get('width') and record.get('height')):
+            size = read_image_size(path)
+            if size is None:
+                raise ValueError(
+                    f"'{self.ann_file}': image {record['id']} "
+                    f"('{record.get('file_name')}') has no width and height, "
+                    f"and they cannot be read from '{path}': write them into "
+                    'its record'
+                )
+            record['width'], record['height'] = size
+        # The templates need not have a file_name, CocoDataset does.
+        record.setdefault('file_name', path)
         info = super().parse_data_info(raw_data_info)
-        paths = self.modality_paths(**raw_data_info['raw_img_info'])
         info.update(self._paths_info(paths))
         return info
+
+
+def _index(coco_class: Any, content: dict[str, Any], _: str) -> Any:
+    """Index of a parsed annotation file, as if it was read by the class."""
+    coco = coco_class()
+    coco.dataset = content
+    coco.createIndex()
+    # mmdet's names for them.
+    coco.img_ann_map, coco.cat_img_map = coco.imgToAnns, coco.catToImgs
+    return coco

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from mmcv.ops import nms
-from mmengine.fileio import load
 
 __all__ = [
     'StructuredEdges',
     'edge_boxes',
     'gradient_edges',
     'merge_proposals',
-    'proposal_boxes',
-    'proposal_key',
-    'read_proposals',
     'require_contrib',
     'selective_search',
     'sliding_windows',
@@ -37,74 +32,6 @@ _FULL_EDGE = 90
 _MIN_AREA = 30
 
 EdgeDetector = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-
-
-def proposal_key(image_path: str | os.PathLike[str]) -> str:
-    """Name under which a proposal file lists an image: mmdet's rule.
-
-    Args:
-        image_path (str or PathLike): Path of the image.
-
-    Returns:
-        str: ``'<folder>/<file>'``.
-    """
-    return '/'.join(Path(image_path).parts[-2:])
-
-
-def read_proposals(path: str | os.PathLike[str]) -> Mapping[str, Any]:
-    """Read a proposal file, as it is.
-
-    Args:
-        path (str or PathLike): A pickle, of whatever made it.
-
-    Returns:
-        Mapping[str, Any]: :func:`proposal_key` -> ``bboxes`` and ``scores``,
-        a dict or mmengine's ``InstanceData``; see :func:`proposal_boxes`.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It holds something else, or is truncated.
-    """
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"proposal file '{path}' does not exist")
-    try:
-        proposals = load(os.fspath(path), file_format='pkl')
-    except Exception as error:  # unpickling may raise anything
-        raise ValueError(
-            f"'{path}' is no pickle, or truncated: {error}"
-        ) from None
-    if not isinstance(proposals, Mapping):
-        raise ValueError(
-            f"'{path}' holds a {type(proposals).__name__}, but a proposal "
-            "file maps '<folder>/<file>' of each image to bboxes and scores"
-        )
-    return proposals
-
-
-def proposal_boxes(item: Any) -> np.ndarray:
-    """Get the boxes of an image in a proposal file.
-
-    Args:
-        item (Any): Entry of the file.
-
-    Returns:
-        np.ndarray: float32 (n, 4), xyxy in pixels.
-
-    Raises:
-        ValueError: The entry is something else.
-    """
-    try:
-        boxes = np.asarray(item['bboxes'], np.float32)
-    except (KeyError, IndexError, TypeError, AttributeError):
-        raise ValueError(
-            f'a {type(item).__name__} instead of a dict or InstanceData with '
-            "'bboxes'"
-        ) from None
-    if boxes.size == 0:
-        return np.zeros((0, 4), np.float32)
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise ValueError(f'bboxes of shape {boxes.shape}, expected (n, 4)')
-    return boxes
 
 
 def require_contrib() -> Any:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +12,8 @@ from mmdet.datasets.transforms import LoadProposals
 from mmengine.dataset import BaseDataset
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.logging import print_log
-from mmengine.utils import track_progress_rich
+
+from mmxdistill.parallel import available_cpus, map_parallel
 
 __all__ = ['SampleBoxes', 'map_boxes']
 
@@ -72,8 +73,7 @@ def map_boxes(
 def _map(function: Callable, dataset: Any, description: str) -> list[Any]:
     """:func:`map_boxes` in one process."""
     if isinstance(dataset, BaseDataset):
-        samples = _sample_boxes(dataset)
-        return _map_samples(function, samples, len(dataset), description)
+        return _map_samples(function, dataset, description)
     if hasattr(dataset, 'datasets'):
         parts = [_map(function, d, description) for d in dataset.datasets]
         return [result for part in parts for result in part]
@@ -90,44 +90,61 @@ def _map(function: Callable, dataset: Any, description: str) -> list[Any]:
 
 
 def _map_samples(
-    function: Callable,
-    samples: Iterator[SampleBoxes],
-    count: int,
-    description: str,
+    function: Callable, dataset: BaseDataset, description: str
 ) -> list[Any]:
+    boxes = _Boxes(dataset)
+    count = len(dataset)
     if count < _MIN_PARALLEL:
-        return list(map(function, samples))
+        return [boxes.apply(function, index) for index in range(count)]
     print_log(f'{description} of {count} samples', logger='current')
-    return track_progress_rich(
-        function,
-        ((sample,) for sample in samples),
-        task_num=count,
-        nproc=os.cpu_count() or 1,
-        chunksize=16,
-        description=description,
+    outcomes = map_parallel(
+        partial(boxes.apply, function),
+        range(count),
+        available_cpus(),
+        description,
+        chunk_size=16,
+        name=boxes.name,
+        log=partial(print_log, logger='current'),
     )
+    for outcome in outcomes:
+        if outcome.error is not None:
+            raise ValueError(f"'{boxes.name(outcome.item)}': {outcome.error}")
+    return [outcome.result for outcome in outcomes]
 
 
-def _sample_boxes(dataset: Any) -> Iterator[SampleBoxes]:
+class _Boxes:
     """Boxes of the samples of an unwrapped data set."""
-    transforms = list(_leaves(dataset.pipeline.transforms))
-    loaders = [t for t in transforms if isinstance(t, LoadProposals)]
-    flips = _flips(t for t in transforms if isinstance(t, RandomFlip))
-    for index in range(len(dataset)):
-        info = dataset.get_data_info(index)
-        if 'proposals' not in info or not loaders:
+
+    def __init__(self, dataset: Any) -> None:
+        transforms = list(_leaves(dataset.pipeline.transforms))
+        loaders = [t for t in transforms if isinstance(t, LoadProposals)]
+        # All samples have proposals, or none.
+        some = dataset.get_data_info(0) if len(dataset) else None
+        if some is not None and ('proposals' not in some or not loaders):
             raise KeyError(
-                f"'{info.get('img_path')}' has no proposals: set the "
+                f"'{some.get('img_path')}' has no proposals: set the "
                 'proposal_file of the data set and put LoadProposals into '
                 'its pipeline'
             )
+        self.dataset = dataset
+        self.loader: Any = loaders[0] if loaders else None
+        self.flips = _flips(t for t in transforms if isinstance(t, RandomFlip))
+
+    def name(self, index: int) -> str:
+        return str(self.dataset.get_data_info(index).get('img_path'))
+
+    def apply(self, function: Callable, index: int) -> Any:
+        return function(self[index])
+
+    def __getitem__(self, index: int) -> SampleBoxes:
+        info = self.dataset.get_data_info(index)
         sample = dict(proposals=info['proposals'])
         truth = [i for i in info['instances'] if not i.get('ignore_flag')]
-        yield SampleBoxes(
+        return SampleBoxes(
             np.array([i['bbox'] for i in truth], float).reshape(-1, 4),
             np.array([i['bbox_label'] for i in truth], int),
-            loaders[0].transform(sample)['proposals'],
-            flips,
+            self.loader.transform(sample)['proposals'],
+            self.flips,
         )
 
 

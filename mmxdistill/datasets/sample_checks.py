@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 
-from mmxdistill.datasets.proposals import proposal_boxes
+from mmxdistill.datasets.proposal_file import proposal_boxes
 from mmxdistill.datasets.transforms import LoadDepthFromFile, LoadModalities
 from mmxdistill.datasets.transforms.image_file import check_stock_loader
 
@@ -265,7 +265,7 @@ def check_proposals(
     if sample.proposals is None:
         return []
     try:
-        boxes = proposal_boxes(sample.proposals)
+        boxes = proposal_boxes(sample.proposals).bboxes
         if not len(boxes):
             raise ValueError('no box at all')
     except ValueError as error:

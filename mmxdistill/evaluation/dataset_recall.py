@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
 
 import numpy as np
 from mmengine.dataset import BaseDataset
 
-from mmxdistill.datasets.proposals import (
-    proposal_boxes,
-    proposal_key,
-    read_proposals,
-)
+from mmxdistill.datasets.proposal_file import ProposalFile
 from mmxdistill.evaluation.proposal_recall import ProposalRecall
 from mmxdistill.parallel import map_parallel
 
@@ -25,7 +19,7 @@ _IMAGES_PER_TASK = 16
 
 @dataclass(frozen=True)
 class _Scene:
-    """An image with objects.
+    """An image.
 
     Attributes:
         path: Of the image.
@@ -39,56 +33,40 @@ class _Scene:
 
 
 def _read_scenes(dataset: BaseDataset) -> list[_Scene]:
-    """List the images of a data set that have objects."""
+    """List the images of a data set, also those without objects."""
     scenes = []
     for index in range(len(dataset)):
         info = dataset.get_data_info(index)
         objects = [i for i in info['instances'] if not i.get('ignore_flag')]
-        if objects:
-            boxes = np.array([item['bbox'] for item in objects], np.float32)
-            labels = np.array([item['bbox_label'] for item in objects])
-            scenes.append(_Scene(info['img_path'], boxes, labels))
+        boxes = np.array([item['bbox'] for item in objects], np.float32)
+        labels = np.array([item['bbox_label'] for item in objects])
+        scenes.append(_Scene(info['img_path'], boxes.reshape(-1, 4), labels))
     return scenes
 
 
 def _find_boxes(
-    file: str, scenes: list[_Scene], by_name: bool
-) -> list[np.ndarray]:
-    """Proposals of each scene.
+    file: ProposalFile, scenes: list[_Scene], by_name: bool
+) -> tuple[list[_Scene], list[np.ndarray]]:
+    """Find the proposals of all scenes that have objects.
 
     Args:
-        file (str): The proposal file.
-        scenes (list[_Scene]): The scenes.
-        by_name (bool): The folder of the images is not known: the file name
-            alone decides, if it is unique.
+        file (ProposalFile): The proposal file.
+        scenes (list[_Scene]): All scenes of a data set.
+        by_name (bool): The folder of the images is not known.
+
+    Returns:
+        tuple: These scenes, and the boxes (n, 4) of each.
 
     Raises:
-        ValueError: The file has none for some of them.
+        KeyError: The file has none for some of them.
+        ValueError: Its content is wrong.
     """
-    proposals = read_proposals(file)
-    names: dict[str, list[str]] = {}
-    for key in proposals if by_name else ():
-        names.setdefault(Path(key).name, []).append(key)
-    found, missing = [], []
-    for scene in scenes:
-        key = proposal_key(scene.path)
-        same_name = names.get(Path(key).name, [])
-        if key not in proposals and len(same_name) == 1:
-            key = same_name[0]
-        if key not in proposals:
-            missing.append(key)
-            continue
-        try:
-            found.append(proposal_boxes(proposals[key]))
-        except ValueError as error:
-            raise ValueError(f"'{file}', {key}: {error}") from None
-    if missing:
-        raise ValueError(
-            f"'{file}' has no proposals for {len(missing)} of {len(scenes)} "
-            f'images, e.g. {missing[:3]}; its keys look like '
-            f'{list(islice(proposals, 2))}'
-        )
-    return found
+    keys = file.match([scene.path for scene in scenes], rooted=not by_name)
+    wanted = [p for p in zip(scenes, keys, strict=True) if len(p[0].boxes)]
+    scenes = [scene for scene, _ in wanted]
+    keys = [key for _, key in wanted]
+    file.require(keys, [scene.path for scene in scenes])
+    return scenes, [file.boxes(key).bboxes for key in keys if key is not None]
 
 
 @dataclass(frozen=True)
@@ -114,6 +92,7 @@ def measure_recall(
     by_name: bool = False,
     jobs: int | None = None,
     description: str = 'recall',
+    trust_pickle: bool = False,
 ) -> ProposalRecall:
     """Measure the recall of proposals on one or several data sets together.
 
@@ -124,21 +103,24 @@ def measure_recall(
             alone decides, if it is unique. Defaults to False.
         jobs (int, optional): Processes. Defaults to the CPUs.
         description (str): What the progress says. Defaults to 'recall'.
+        trust_pickle (bool): See :class:`ProposalFile`. Defaults to False.
 
     Returns:
         ProposalRecall: Counted over all images that have objects.
 
     Raises:
-        ValueError: The classes differ, an image has no proposals, or there
-            is no object.
+        KeyError: An image has no proposals.
+        ValueError: The classes differ, or there is no object.
     """
     classes = tuple(datasets[0].metainfo['classes'])
+    opened = {path: ProposalFile(path, trust_pickle) for path in files}
     tasks = []
-    for dataset, file in zip(datasets, files, strict=True):
+    for dataset, path in zip(datasets, files, strict=True):
         if tuple(dataset.metainfo['classes']) != classes:
             raise ValueError('the data sets have different classes')
-        scenes = _read_scenes(dataset)
-        boxes = _find_boxes(file, scenes, by_name)
+        scenes, boxes = _find_boxes(
+            opened[path], _read_scenes(dataset), by_name
+        )
         tasks += [
             _Task(classes, scenes[i:j], boxes[i:j])
             for i in range(0, len(scenes), _IMAGES_PER_TASK)

@@ -9,7 +9,6 @@ from mmxdistill.datasets import PairedCocoDataset
 from mmxdistill.datasets.configured import (
     build_dataset,
     dataset_configs,
-    find_proposal_file,
     image_loader,
     split_modalities,
 )
@@ -66,20 +65,6 @@ class TestConfigs:
             dataset_configs(path, ['val'])
         with pytest.raises(FileNotFoundError, match='none'):
             dataset_configs(tmp_path / 'none.py')
-
-
-class TestProposalFile:
-    def test_places(self, tmp_path, monkeypatch):
-        config = dict(data_root=str(tmp_path / 'data'), proposal_file='p.pkl')
-        assert find_proposal_file(dict(data_root='x')) is None
-        with pytest.raises(FileNotFoundError, match='generate_proposals'):
-            find_proposal_file(config)
-        monkeypatch.chdir(tmp_path)
-        (tmp_path / 'p.pkl').touch()
-        assert find_proposal_file(config) == 'p.pkl'
-        (tmp_path / 'data').mkdir()
-        (tmp_path / 'data/p.pkl').touch()
-        assert find_proposal_file(config) == str(tmp_path / 'data/p.pkl')
 
 
 @pytest.fixture

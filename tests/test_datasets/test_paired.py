@@ -1,15 +1,18 @@
+import itertools
 import json
 import pickle
 
 import cv2
 import numpy as np
 import pytest
+from mmdet.datasets import AspectRatioBatchSampler
 from mmengine.dataset import ConcatDataset
 
 from mmxdistill.datasets import (
     DrawIndex,
     PairedCocoDataset,
     PairedDataset,
+    ResumableInfiniteSampler,
 )
 from mmxdistill.registry import DATASETS
 
@@ -186,6 +189,65 @@ def test_random_augmentation_depends_on_the_draw_alone(root):
     assert flips == again
 
 
+class Boxes:
+    bboxes = np.ones((1, 4))
+
+
+def test_case_of_suffixes(root):
+    (root / 'color/b.jpg').rename(root / 'color/b.JPG')
+    data = build(root)
+    assert len(data) == 3
+    assert data.get_data_info(1)['img_path'].endswith('color/b.JPG')
+    (root / 'list.json').write_text(
+        json.dumps(dict(images=[dict(id=1, file_name='a.JPG')]))
+    )
+    (root / 'list.json').rename(root / 'list.JSON')
+    data = build(root, ann_file='list.JSON')
+    assert data.get_data_info(0)['img_path'].endswith('color/a.jpg')
+
+
+@pytest.mark.parametrize('by_list', [False, True])
+def test_names_with_dots(root, by_list):
+    """As of TUM, whose names are times: 1305031453.359684.png."""
+    names = ['a', 'a.1', 'a.b', '1305031453.359684', '1305031453.359692']
+    for name in names[1:]:
+        for folder, suffix in (('color', 'jpg'), ('depth', 'png')):
+            source = root / folder / f'a.{suffix}'
+            (root / folder / f'{name}.{suffix}').write_bytes(
+                source.read_bytes()
+            )
+    for name in 'bc':
+        (root / f'color/{name}.jpg').unlink()
+        (root / f'depth/{name}.png').unlink()
+    (root / 'list.txt').write_text('\n'.join(names))
+    data = build(root, ann_file='list.txt' if by_list else '')
+    paths = [data.get_data_info(i)['modality_paths'] for i in range(5)]
+    assert sorted(path['rgb'] for path in paths) == sorted(
+        f'{root}/color/{name}.jpg' for name in names
+    )
+    for path in paths:
+        assert path['hha'] == path['rgb'].replace('color', 'depth').replace(
+            'jpg', 'png'
+        )
+
+
+def test_size_for_batches_of_one_orientation(root):
+    tall = np.zeros((8, 6, 3), np.uint8)
+    cv2.imwrite(str(root / 'color/b.jpg'), tall)
+    cv2.imwrite(str(root / 'depth/b.png'), np.ones((8, 6), np.uint16))
+    sampler = AspectRatioBatchSampler(
+        ResumableInfiniteSampler(build(root), shuffle=False), batch_size=2
+    )
+    batches = list(itertools.islice(sampler, 3))
+    assert batches == [[0, 2], [1, 1], [0, 2]]
+
+
+def test_empty_file_is_named(root):
+    (root / 'color/b.jpg').write_bytes(b'')
+    with pytest.raises(ValueError, match=r'1 of 3.*\n.*color/b\.jpg'):
+        build(root)
+
+
 class TestCoco:
     @pytest.fixture
     def annotated(self, root):
@@ -261,6 +323,93 @@ class TestCoco:
         (annotated / 'p.pkl').write_bytes(pickle.dumps({'color/a.jpg': {}}))
         with pytest.raises(KeyError, match=r'2\s+of 3 images.*color/b'):
             self.build(annotated, proposal_file='p.pkl')
+
+    def test_two_images_never_share_proposals(self, annotated):
+        """Sequences often have folders and files of the same names."""
+        content = json.loads((annotated / 'ann.json').read_text())
+        for image, folder in zip(content['images'], 'xyz', strict=True):
+            path = annotated / folder / 'color/0.jpg'
+            path.parent.mkdir(parents=True)
+            (annotated / 'color' / image['file_name']).rename(path)
+            image['file_name'] = f'../{folder}/color/0.jpg'
+        (annotated / 'ann.json').write_text(json.dumps(content))
+        boxes = dict(bboxes=np.ones((2, 4), np.float32))
+        path = annotated / 'p.pkl'
+        path.write_bytes(pickle.dumps({'color/0.jpg': boxes}))
+        with pytest.raises(ValueError, match=r'x/color/0.*y/color/0'):
+            self.build(annotated, proposal_file='p.pkl')
+
+    def test_proposals_follow_their_images(self, annotated):
+        content = {
+            f'color/{name}.jpg': dict(
+                bboxes=np.full((2, 4), number, np.float32)
+            )
+            for number, name in enumerate('abc')
+        }
+        (annotated / 'p.pkl').write_bytes(pickle.dumps(content))
+        kwargs = dict(proposal_file='p.pkl', indices=[2, 0])
+        for serialize in (True, False):
+            data = self.build(annotated, serialize_data=serialize, **kwargs)
+            found = [data.get_data_info(i)['proposals'] for i in (0, 1)]
+            assert [item['bboxes'][0, 0] for item in found] == [2, 0]
+            part = data.get_subset([1])
+            found = part.get_data_info(0)['proposals']['bboxes']
+            assert found[0, 0] == 0
+        only = dict(filter_cfg=dict(filter_empty_gt=True))
+        data = self.build(annotated, proposal_file='p.pkl', **only)
+        assert len(data) == 1
+        data = pickle.loads(pickle.dumps(data))  # as a worker gets it
+        assert data.get_data_info(0)['proposals']['bboxes'][0, 0] == 0
+
+    def test_code_in_a_proposal_file(self, annotated):
+        content = {f'color/{n}.jpg': Boxes for n in 'abc'}
+        (annotated / 'p.pkl').write_bytes(pickle.dumps(content))
+        with pytest.raises(ValueError, match='Boxes.*trust_pickle=True'):
+            self.build(annotated, proposal_file='p.pkl')
+        data = self.build(annotated, proposal_file='p.pkl', trust_pickle=True)
+        assert data.get_data_info(0)['proposals']['bboxes'].shape == (1, 4)
+
+    def test_annotation_file_is_parsed_once(self, annotated, monkeypatch):
+        parsed = []
+        loads = json.loads
+
+        def count(text):
+            parsed.append(loads(text))
+            return parsed[-1]
+
+        monkeypatch.setattr(json, 'loads', count)
+        monkeypatch.setattr(json, 'load', pytest.fail)
+        self.build(annotated)
+        assert len(parsed) == 1
+
+    @pytest.mark.parametrize('encoding', ['utf-8-sig', 'utf-16'])
+    def test_annotation_file_with_a_mark(self, annotated, encoding):
+        path = annotated / 'ann.json'
+        path.write_text(path.read_text(), encoding=encoding)
+        assert len(self.build(annotated)) == 3
+
+    def test_class_list_of_one_string(self, annotated):
+        with pytest.raises(ValueError, match=r"classes=\('lamp',\)"):
+            self.build(annotated, 'lamp')
+
+    def test_size_and_area_that_are_missing(self, annotated):
+        content = json.loads((annotated / 'ann.json').read_text())
+        del content['images'][0]['width']
+        del content['annotations'][0]['area']
+        (annotated / 'ann.json').write_text(json.dumps(content))
+        info = self.build(annotated).get_data_info(0)
+        assert (info['width'], info['height']) == (8, 6)
+        assert len(info['instances']) == 1
+        (annotated / 'color/a.jpg').write_bytes(b'')
+        with pytest.raises(ValueError, match=r'ann\.json.*image 0.*no width'):
+            self.build(annotated)
+
+    def test_record_without_file_name(self, annotated):
+        content = json.loads((annotated / 'ann.json').read_text())
+        del content['images'][1]['file_name']
+        (annotated / 'ann.json').write_text(json.dumps(content))
+        with pytest.raises(KeyError, match="'file_name', but.*image id 1"):
+            self.build(annotated)
 
     def test_missing_proposal_file(self, annotated):
         with pytest.raises(FileNotFoundError, match='generate_proposals'):

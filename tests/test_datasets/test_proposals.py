@@ -5,16 +5,12 @@ import cv2
 import numpy as np
 import pytest
 from mmdet.evaluation import bbox_overlaps
-from mmengine.structures import InstanceData
 
 from mmxdistill.datasets.proposals import (
     StructuredEdges,
     edge_boxes,
     gradient_edges,
     merge_proposals,
-    proposal_boxes,
-    proposal_key,
-    read_proposals,
     selective_search,
     sliding_windows,
 )
@@ -313,50 +309,3 @@ class TestStructuredEdges:
     def test_missing_file(self, tmp_path):
         with pytest.raises(FileNotFoundError, match=r'none\.yml'):
             StructuredEdges(tmp_path / 'none.yml')
-
-
-class TestFile:
-    def test_key_is_that_of_mmdet(self):
-        assert proposal_key('a/b/color/000.png') == 'color/000.png'
-        assert proposal_key('000.png') == '000.png'
-
-    @pytest.mark.parametrize('kind', [dict, InstanceData])
-    def test_boxes(self, tmp_path, kind):
-        item = kind(bboxes=np.ones((3, 4)), scores=np.ones(3))
-        path = tmp_path / 'p.pkl'
-        path.write_bytes(pickle.dumps({'a/b.png': item}))
-        (found,) = read_proposals(path).values()
-        np.testing.assert_array_equal(proposal_boxes(found), np.ones((3, 4)))
-        assert proposal_boxes(found).dtype == np.float32
-
-    def test_no_boxes(self):
-        assert proposal_boxes(dict(bboxes=np.zeros(0))).shape == (0, 4)
-
-    @pytest.mark.parametrize(
-        ('item', 'message'),
-        [
-            (np.ones((3, 4)), 'ndarray instead of a dict'),
-            (dict(boxes=1), 'dict instead of a dict or InstanceData with'),
-            (None, 'NoneType instead'),
-            (dict(bboxes=np.ones((3, 5))), r'shape \(3, 5\)'),
-        ],
-    )
-    def test_other_entries(self, item, message):
-        with pytest.raises(ValueError, match=message):
-            proposal_boxes(item)
-
-    @pytest.mark.parametrize(
-        ('content', 'message'),
-        [
-            (b'abc', 'no pickle, or truncated'),
-            (pickle.dumps({'a': np.ones(100)})[:-9], 'or truncated'),
-            (pickle.dumps([1, 2]), 'holds a list, but'),
-        ],
-    )
-    def test_other_files(self, tmp_path, content, message):
-        path = tmp_path / 'p.pkl'
-        path.write_bytes(content)
-        with pytest.raises(ValueError, match=message):
-            read_proposals(path)
-        with pytest.raises(FileNotFoundError, match='none'):
-            read_proposals(tmp_path / 'none.pkl')

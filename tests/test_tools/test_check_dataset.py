@@ -216,7 +216,7 @@ def test_proposals(data, check):
     proposals['color/5.png'] = dict(bboxes=np.float32([[0, 0, np.nan, 3]]))
     proposals['color/6.png'] = dict(bboxes=np.float32([[0, 0, 35, 3]]))
     proposals['color/7.png'] = dict(bboxes=np.float32([[9, 0, 3, 3]]))
-    proposals['color/8.png'] = np.ones((3, 4))
+    proposals['color/8.png'] = 'boxes'
     data.configure()
     assert check() == {
         ('train', 'missing proposals'): 1,

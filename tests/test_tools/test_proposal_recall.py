@@ -151,9 +151,9 @@ def test_images_without_proposals_are_named(root, run):
     (root / 'p.pkl').write_bytes(pickle.dumps(proposals))
     with pytest.raises(SystemExit, match=r"for 1 of 1 .*\['color/a\.png'\]"):
         run(root / 'config.py', '--split', 'train')
-    proposals['color/a.png'] = np.ones((3, 4))
+    proposals['color/a.png'] = 'boxes'
     (root / 'p.pkl').write_bytes(pickle.dumps(proposals))
-    with pytest.raises(SystemExit, match=r'color/a\.png: a ndarray instead'):
+    with pytest.raises(SystemExit, match=r"color/a\.png': a str instead"):
         run(root / 'config.py', '--split', 'train')
 
 

@@ -55,8 +55,8 @@ def browse(args: argparse.Namespace) -> int:
     from mmxdistill.datasets.configured import (
         build_dataset,
         dataset_configs,
-        find_proposal_file,
     )
+    from mmxdistill.datasets.proposal_file import find_proposal_file
     from mmxdistill.visualization.contact_sheet import draw_contact_sheets
 
     failed = 0

@@ -39,6 +39,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--plot', type=Path, metavar='FILE.png', help='draw the recall'
     )
+    parser.add_argument(
+        '--trust-pickle',
+        action='store_true',
+        help='unpickle whatever the files hold, not arrays only; this runs '
+        'code that they name',
+    )
     add_jobs_option(parser)
     args = parser.parse_args()
     if args.source.suffix not in ('.py', '.json'):
@@ -50,17 +56,15 @@ def parse_args() -> argparse.Namespace:
 
 def read_sources(args: argparse.Namespace) -> list[dict[str, Any]]:
     """Configs of the data sets to look at."""
-    from mmengine.fileio import load
     from mmengine.registry import init_default_scope
 
+    from mmxdistill.datasets.coco_file import read_coco
     from mmxdistill.datasets.configured import dataset_configs
 
     if args.source.suffix == '.py':
         return list(dataset_configs(args.source, args.split).values())
     init_default_scope('mmdet')
-    content = load(str(args.source))
-    if not isinstance(content, dict) or 'categories' not in content:
-        raise ValueError(f"'{args.source}' is no COCO annotation file")
+    content = read_coco(args.source)
     classes = tuple(item['name'] for item in content['categories'])
     config = dict(
         type='CocoDataset',
@@ -76,7 +80,7 @@ def read_files(
     args: argparse.Namespace, configs: list[dict[str, Any]]
 ) -> dict[str, list[str]]:
     """Proposal files to compare: name -> file of each data set."""
-    from mmxdistill.datasets.configured import find_proposal_file
+    from mmxdistill.datasets.proposal_file import find_proposal_file
 
     if not args.proposals:
         files = [find_proposal_file(config) for config in configs]
@@ -110,7 +114,9 @@ def run(args: argparse.Namespace) -> None:
     datasets = [build_dataset(config) for config in configs]
     by_name = args.source.suffix == '.json'
     recalls = {
-        name: measure_recall(datasets, paths, by_name, args.jobs, name)
+        name: measure_recall(
+            datasets, paths, by_name, args.jobs, name, args.trust_pickle
+        )
         for name, paths in files.items()
     }
     for name, recall in recalls.items():

@@ -10,7 +10,6 @@ may be deleted once OUT is there.
 """
 
 import argparse
-import pickle
 import shutil
 import sys
 from dataclasses import dataclass
@@ -45,12 +44,13 @@ from mmxdistill.datasets.configured import (
     image_loader,
     split_modalities,
 )
+from mmxdistill.datasets.paired import PairedCocoDataset, PairedDataset
+from mmxdistill.datasets.proposal_file import image_names, write_proposals
 from mmxdistill.datasets.proposals import (
     StructuredEdges,
     edge_boxes,
     gradient_edges,
     merge_proposals,
-    proposal_key,
     require_contrib,
     selective_search,
     sliding_windows,
@@ -165,7 +165,8 @@ class Scene:
 
 def scenes_of_config(args: argparse.Namespace) -> list[Scene]:
     """List the images of the data sets of a config."""
-    scenes: dict[str, Scene] = {}
+    infos: dict[str, tuple[dict[str, Any], Any]] = {}
+    stock = None
     configs = dataset_configs(args.sources[0], args.split)
     for name, config in configs.items():
         if args.modalities:
@@ -179,23 +180,41 @@ def scenes_of_config(args: argparse.Namespace) -> list[Scene]:
             config['use'] = args.modalities
         dataset = build_dataset(config)
         loader = image_loader(dataset)
+        if not isinstance(dataset, (PairedDataset, PairedCocoDataset)):
+            stock = type(dataset).__name__
         for index in range(len(dataset)):
             info = dataset.get_data_info(index)
             info['instances'] = []
-            scene = Scene(proposal_key(info['img_path']), info, loader)
-            add_scene(scenes, scene)
-    return list(scenes.values())
-
-
-def add_scene(scenes: dict[str, Scene], scene: Scene) -> None:
-    """Add a scene that is new; two images must not share a name."""
-    other = scenes.setdefault(scene.key, scene)
-    paths = [abspath(item.info['img_path']) for item in (other, scene)]
-    if paths[0] != paths[1]:
+            infos.setdefault(abspath(info['img_path']), (info, loader))
+    scenes = name_scenes(list(infos.values()))
+    if stock and any(scene.key.count('/') > 1 for scene in scenes):
+        first, second = same_stock_name(list(infos))
         raise ValueError(
-            f"'{paths[0]}' and '{paths[1]}' are both '{scene.key}' to "
-            'LoadProposals: make a file for each data set'
+            f"'{first}' and '{second}' have the same name "
+            f'({"/".join(Path(first).parts[-2:])}) to the {stock} of the '
+            'config, which looks at the last folder only: use a '
+            'PairedCocoDataset, or make a file for each data set'
         )
+    return scenes
+
+
+def name_scenes(infos: list[tuple[dict[str, Any], Any]]) -> list[Scene]:
+    """Name the images apart."""
+    names = image_names(info['img_path'] for info, _ in infos)
+    return [
+        Scene(name, info, loader)
+        for name, (info, loader) in zip(names, infos, strict=True)
+    ]
+
+
+def same_stock_name(paths: list[str]) -> tuple[str, str]:
+    """Find two images of the same name in folders of the same name."""
+    seen: dict[tuple[str, ...], str] = {}
+    for path in paths:
+        other = seen.setdefault(Path(path).parts[-2:], path)
+        if other != path:
+            return other, path
+    raise AssertionError('all differ')
 
 
 def scenes_of_folders(folders: list[Path]) -> list[Scene]:
@@ -221,7 +240,7 @@ def scenes_of_folders(folders: list[Path]) -> list[Scene]:
     ]
     if not found[0]:
         raise ValueError(f"'{folders[0]}' holds no images {SUFFIXES}")
-    scenes: dict[str, Scene] = {}
+    infos = []
     for name, path in found[0].items():
         paths = {
             label: str(
@@ -233,9 +252,8 @@ def scenes_of_folders(folders: list[Path]) -> list[Scene]:
                 names, folders, found, stems, strict=True
             )
         }
-        info = dict(img_path=str(path), modality_paths=paths)
-        add_scene(scenes, Scene(proposal_key(abspath(path)), info, loader))
-    return list(scenes.values())
+        infos.append((dict(img_path=str(path), modality_paths=paths), loader))
+    return name_scenes(infos)
 
 
 class Proposer:
@@ -326,11 +344,9 @@ def join(out: Path, files: dict[str, Path]) -> None:
     proposals = {}
     for key, file in files.items():
         boxes = np.load(file)
-        scores = np.linspace(1, 0, len(boxes), endpoint=False)
-        proposals[key] = dict(bboxes=boxes, scores=scores.astype(np.float32))
-    with atomic_write(out) as stream:
-        pickle.dump(proposals, stream)
-    total = sum(len(item['bboxes']) for item in proposals.values())
+        proposals[key] = (boxes, np.linspace(1, 0, len(boxes), endpoint=False))
+    write_proposals(out, proposals)
+    total = sum(len(boxes) for boxes, _ in proposals.values())
     print(
         f'{out}: {len(proposals)} images, '
         f'{total / len(proposals):.0f} proposals per image'

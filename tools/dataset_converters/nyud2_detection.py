@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import pickle
 import sys
 from collections import Counter
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from mmxdistill.converters.work_list import (
     take_shard,
     write_png,
 )
+from mmxdistill.datasets.proposal_file import write_proposals
 from mmxdistill.encodings import encode_hha
 
 RECORDS = '.records'
@@ -221,7 +221,7 @@ def write_annotations(
     return records
 
 
-def write_proposals(path: Path, out: Path, images: list[dict]) -> int:
+def write_mcg(path: Path, out: Path, images: list[dict]) -> int:
     """Write the proposals of all images; returns their number."""
     boxes = read_mcg_boxes(path)
     proposals = {}
@@ -240,15 +240,17 @@ def write_proposals(path: Path, out: Path, images: list[dict]) -> int:
                 f'{image["width"]}x{image["height"]} image: the boxes are '
                 'not those of these images'
             )
-        proposals[f'images/{image["file_name"]}'] = boxes[stem]
+        proposals[f'images/{image["file_name"]}'] = (
+            found,
+            boxes[stem]['scores'],
+        )
     if missing:
         raise ValueError(
             f"'{path}' has no boxes for {len(missing)} of {len(images)} "
             f'images, e.g. {missing[:3]}'
         )
-    with atomic_write(out / 'proposals.pkl') as file:
-        pickle.dump(proposals, file)
-    return sum(len(item['bboxes']) for item in proposals.values())
+    write_proposals(out / 'proposals.pkl', proposals)
+    return sum(len(found) for found, _ in proposals.values())
 
 
 def print_summary(records: dict[str, list[dict[str, Any]]]) -> None:
@@ -314,7 +316,7 @@ def run(args: argparse.Namespace) -> int:
     print_summary(records)
     if mcg is not None:
         images = [r['image'] for n in ('trainval', 'test') for r in records[n]]
-        number = write_proposals(mcg, args.out, images)
+        number = write_mcg(mcg, args.out, images)
         print(f'{number / len(images):.0f} proposals per image')
     return status
 
