@@ -246,7 +246,13 @@ def _flips(cfg: Config) -> list[dict[str, Any]]:
 
 def _mirrored(cfg: Config, pipeline: Sequence[Any]) -> list[Any]:
     flip, *others = _flips(cfg)
-    flips = [dict(type=flip['type'], prob=prob) for prob in (0.0, 1.0)]
+    direction = flip.get('direction', 'horizontal')
+    if not isinstance(direction, str):
+        direction = direction[0]
+    flips = [
+        dict(type=flip['type'], prob=prob, direction=direction)
+        for prob in (0.0, 1.0)
+    ]
     names = [_name(transform) for transform in pipeline]
     start = 0
     while start < len(names) and names[start].startswith('Load'):

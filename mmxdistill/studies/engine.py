@@ -108,10 +108,17 @@ def _describe(steps: Sequence[Step]) -> dict[str, object]:
 
 def _write_if_changed(path: Path, content: object) -> None:
     """Write JSON; a file that says the same keeps its time."""
-    data = json.dumps(content, indent=1, default=str).encode()
+    data = json.dumps(content, indent=1, default=_describe_value).encode()
     if not path.is_file() or path.read_bytes() != data:
         with atomic_write(path) as file:
             file.write(data)
+
+
+def _describe_value(value: object) -> str:
+    """What a config may hold, without addresses that differ every time."""
+    if hasattr(value, '__qualname__'):  # class or function
+        return f'{value.__module__}.{value.__qualname__}'
+    return str(value)
 
 
 @contextmanager

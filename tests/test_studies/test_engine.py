@@ -152,6 +152,20 @@ def test_signals_end_the_processes(number):
     wait_until(lambda: not is_running(pid))
 
 
+def test_settings_are_rewritten_only_if_they_change(tmp_path):
+    path = tmp_path / 'settings.json'
+
+    def write(**more):
+        # A function has another address in every process.
+        content = dict(kind=Path, made_by=lambda: 0, path=tmp_path, **more)
+        engine._write_if_changed(path, content)
+        return path.stat().st_mtime_ns
+
+    first = write()
+    assert write() == first
+    assert write(lr=1) > first
+
+
 def test_name_that_snakemake_would_misread(monkeypatch):
     Path('{a}').mkdir()
     monkeypatch.chdir('{a}')
