@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -193,6 +194,7 @@ def add_flipped_views(cfg: Config) -> None:
             type='mmxdistill.CaffeTTAModel' if inclusive else 'DetTTAModel',
             tta_cfg=_suppression(cfg.model.get('test_cfg')),
         )
+        _drop_limit_over_images(cfg)
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     data.pipeline = cfg.tta_pipeline
 
@@ -217,6 +219,21 @@ def _suppression(test_cfg: Mapping[str, Any] | None) -> dict[str, Any]:
         nms=test_cfg.get('nms') or dict(type='nms', iou_threshold=0.5),
         max_per_img=test_cfg.get('max_per_img', 100),
     )
+
+
+def _drop_limit_over_images(cfg: Config) -> None:
+    """Let the metric do without scores that merged views do not have."""
+    evaluator = cfg.get('test_evaluator') or {}
+    metrics = evaluator if isinstance(evaluator, list) else [evaluator]
+    for metric in metrics:
+        if 'type' in metric and _name(metric) == 'ClasswiseVOCMetric':
+            logging.getLogger(__name__).warning(
+                '--tta: %s counts at most %d detections of an image, instead '
+                'of max_per_image on average.',
+                _name(metric),
+                cfg.tta_model.tta_cfg.max_per_img,
+            )
+            metric['max_per_image'] = None
 
 
 def _flips(cfg: Config) -> list[dict[str, Any]]:

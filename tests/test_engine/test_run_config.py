@@ -66,6 +66,14 @@ def test_proposals_follow_the_image():
     assert 'rcnn' in cfg.model.module.test_cfg
 
 
+def test_scores_that_merged_views_lack_are_not_needed(caplog):
+    cfg = read()
+    cfg.test_evaluator = dict(type='mmxdistill.ClasswiseVOCMetric')
+    add_flipped_views(cfg)
+    assert cfg.test_evaluator.max_per_image is None
+    assert 'at most 40 detections of an image' in caplog.text
+
+
 def test_flow_is_turned_round():
     cfg = read(companion="dict(type='mmxdistill.FlipFlow'),")
     add_flipped_views(cfg)
