@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
+from mmdet.structures import SampleList
 from mmengine.dist import all_reduce, get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import FUNCTIONS
 from mmengine.runner import Runner
+from torch import Tensor
 
 from mmxdistill.models.detectors import SupervisionTransfer
+from mmxdistill.models.detectors.transfer_grids import valid_cells
+from mmxdistill.models.detectors.transfer_point import TransferPoint
 from mmxdistill.registry import HOOKS
 
 __all__ = ['TransferCalibrationHook']
+
+
+class _Sums(NamedTuple):
+    """Sums over pairs, for one transfer point."""
+
+    rows: float
+    cells: float
+    teacher_norm: float
+    student_cells: float
+    student_norm: float
+    energy: float
 
 
 @HOOKS.register_module()
@@ -22,10 +39,14 @@ class TransferCalibrationHook(Hook):
 
     Before the first iteration the teacher and the student see ``num_images``
     pairs, evenly spaced over the training set. The average norm of a feature
-    cell on both sides sets :class:`FeatureScale` (if its scale is None), and
-    the average energy of the scaled teacher's feature sets
-    :class:`FeatureL2Loss` (if its normalization is 'energy'). Both are
-    buffers of the checkpoint: a resumed run does not measure again.
+    cell on both sides, before scaling and adaptation, sets
+    :class:`FeatureScale` (if its scale is 'auto'), and the average energy of
+    the scaled teacher's feature sets :class:`FeatureL2Loss` (if its
+    normalization is 'energy'). Cells of padding do not count.
+
+    Both are buffers of the checkpoint. A run that is resumed goes on with
+    them; any other measures anew, whatever a checkpoint that it starts from
+    (``load_from``) says about another teacher, scale or data set.
 
     Args:
         num_images (int): Number of pairs, over all processes. Defaults
@@ -54,65 +75,93 @@ class TransferCalibrationHook(Hook):
                 'TransferCalibrationHook is for SupervisionTransfer, the '
                 f'model is a {type(model).__name__}: remove the hook'
             )
-        if not any(point.needs_calibration for point in model.points):
+        waiting = any(point.needs_calibration for point in model.points)
+        if runner.iter > 0 and not waiting:  # resumed
+            return
+        if not any(point.is_measured for point in model.points):
             return
         sums = self._measure(runner, model)
         all_reduce(sums)
         for point, row in zip(model.points, sums.tolist(), strict=True):
-            images, cells, teacher, student, energy = row
-            if not 0 < energy < float('inf'):
-                raise ValueError(
-                    f"the teacher's feature '{point.teacher}' has the energy "
-                    f'{energy:g} on {int(images)} images, so there is nothing '
-                    'to learn: check its weights and mean/std'
-                )
-            teacher, student = teacher / cells, student / cells
-            if point.scale.needs_calibration:
-                if not (point.scale.target_norm or student > 0):
-                    raise ValueError(
-                        f"the student's feature '{point.student}' is "
-                        f'{student:g} everywhere before training, so the '
-                        "teacher's cannot be scaled to its norm: set "
-                        'scale=dict(scale=None, target_norm=...)'
-                    )
-                point.scale.calibrate(teacher, student)
-            factor = point.scale.factor.item()
-            if getattr(point.loss, 'needs_calibration', False):
-                point.loss.calibrate(energy / images * factor**2)
-            runner.logger.info(
-                f'transfer point {point.name}: average norm of a feature '
-                f'cell over {int(images)} images: teacher {teacher:.4g}, '
-                f'student {student:.4g}; scale {factor:.4g}, energy '
-                f'{energy / images * factor**2:.4g}'
+            self._set(runner, point, _Sums(*row))
+
+    @staticmethod
+    def _set(runner: Runner, point: TransferPoint, sums: _Sums) -> None:
+        images, energy = int(sums.rows), sums.energy
+        if not 0 < energy < float('inf'):
+            raise ValueError(
+                f"the teacher's feature '{point.teacher}' has the energy "
+                f'{energy:g} on {images} images, so there is nothing '
+                'to learn: check its weights and mean/std'
             )
+        teacher = sums.teacher_norm / sums.cells
+        student = sums.student_norm / sums.student_cells
+        if point.scale.auto:
+            if not 0 < student < float('inf'):
+                raise ValueError(
+                    f"the student's feature '{point.student}' is "
+                    f'{student:g} everywhere before training, so the '
+                    "teacher's cannot be scaled to its norm: check the "
+                    "student's weights, or set scale to a number"
+                )
+            point.scale.calibrate(teacher, student)
+        factor = point.scale.factor.item()
+        energy = energy / sums.rows * factor**2
+        if hasattr(point.loss, 'calibrate'):
+            point.loss.calibrate(energy)
+        runner.logger.info(
+            f'transfer point {point.name}: average norm of a feature '
+            f'cell over {images} images: teacher {teacher:.4g}, '
+            f'student {student:.4g}; scale {factor:.4g}, energy {energy:.4g}'
+        )
 
     @torch.no_grad()
-    def _measure(
-        self, runner: Runner, model: SupervisionTransfer
-    ) -> torch.Tensor:
-        """Sums of (rows, cells, teacher norm, student norm, energy)."""
+    def _measure(self, runner: Runner, model: SupervisionTransfer) -> Tensor:
+        """Sums (points, fields of ``_Sums``) over this process's pairs."""
         dataset = runner.train_dataloader.dataset
         count = min(self.num_images, len(dataset))
         indices = np.linspace(0, len(dataset) - 1, count).round().astype(int)
         collate = FUNCTIONS.get('pseudo_collate')
-        sums = torch.zeros(len(model.points), 5, dtype=torch.float64)
+        sums = torch.zeros(
+            len(model.points), len(_Sums._fields), dtype=torch.float64
+        )
         model.eval()
         for index in indices[get_rank() :: get_world_size()].tolist():
             data = model.data_preprocessor(collate([dataset[index]]))
-            pairs = model.features(data['inputs'], data['data_samples'])
-            for i, (point, (s, t)) in enumerate(
-                zip(model.points, pairs, strict=True)
+            inputs, samples = data['inputs'], data['data_samples']
+            pairs = model.raw_features(inputs, samples)
+            for row, point, pair in zip(
+                sums, model.points, pairs, strict=True
             ):
-                t64 = t.double().cpu() / abs(point.scale.factor.item())
-                norm = t64.norm(dim=1)
-                sums[i] += torch.tensor(
-                    [
-                        len(t),
-                        norm.numel(),
-                        norm.sum(),
-                        s.double().norm(dim=1).sum(),
-                        0.5 * (t64**2).sum(),
-                    ]
+                (student, seen), (teacher, cells) = (
+                    _valid(point, feature, inputs, samples) for feature in pair
+                )
+                row.add_(
+                    torch.tensor(
+                        _Sums(
+                            rows=len(teacher),
+                            cells=cells,
+                            teacher_norm=teacher.norm(dim=1).sum(),
+                            student_cells=seen,
+                            student_norm=student.norm(dim=1).sum(),
+                            energy=0.5 * (teacher**2).sum(),
+                        ),
+                        dtype=torch.float64,
+                    )
                 )
         model.train()
         return sums
+
+
+def _valid(
+    point: TransferPoint, feature: Tensor, inputs: Tensor, samples: SampleList
+) -> tuple[Tensor, int]:
+    """A feature without its padding, in float64, and how many cells it has."""
+    feature = feature.double().cpu()
+    if point.spatial:
+        grid = feature.shape[2:]
+        valid = valid_cells(samples, inputs, grid, grid)
+        if valid is not None:
+            valid = valid.cpu()
+            return feature * valid, int(valid.sum())
+    return feature, feature.numel() // feature.shape[1]

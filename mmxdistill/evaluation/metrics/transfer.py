@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from mmengine.evaluator import BaseMetric
-from torch import Tensor
 
 from mmxdistill.registry import METRICS
 
 __all__ = ['TransferMetric']
+
+_IDENTITY = ('img_id', 'img_path', 'modality_paths')
 
 
 @METRICS.register_module()
@@ -23,6 +25,11 @@ class TransferMetric(BaseMetric):
     per channel, both summed over all cells, channels and images: 1 is
     perfect, 0 is as good as the constant mean, and it can be negative.
 
+    Cells of padding do not count, and a pair that several processes have seen
+    (samplers fill up the last batch) counts once. Sums are made in the order
+    of the pairs' names, so neither batch size nor number of processes change
+    a digit.
+
     Metrics: ``transfer/explained_variance_<point>``,
     ``transfer/l2_<point>`` (mmengine would average a name with "loss" over
     several validations).
@@ -33,7 +40,7 @@ class TransferMetric(BaseMetric):
     default_prefix = 'transfer'
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Collect the sums of a batch.
+        """Collect the sums of each pair.
 
         Args:
             data_batch (Any): Not used.
@@ -43,40 +50,45 @@ class TransferMetric(BaseMetric):
         Raises:
             KeyError: The model is no :class:`SupervisionTransfer`.
         """
-        found = [s for s in data_samples if 'transfer_stats' in s]
-        if not found:
-            raise KeyError(
-                "the samples have no 'transfer_stats': TransferMetric "
-                'evaluates a SupervisionTransfer model'
-            )
-        self.results += [sample['transfer_stats'] for sample in found]
+        for sample in data_samples:
+            if 'transfer_stats' not in sample:
+                raise KeyError(
+                    "the samples have no 'transfer_stats': TransferMetric "
+                    'evaluates a SupervisionTransfer model'
+                )
+            self.results.append((_identity(sample), sample['transfer_stats']))
 
-    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
+    def compute_metrics(
+        self, results: list[tuple[str, dict]]
+    ) -> dict[str, float]:
         """Sum up over the data set.
 
         Args:
-            results (list[dict]): Sums per batch.
+            results (list[tuple[str, dict]]): Name and sums per pair.
 
         Returns:
             dict[str, float]: The metrics.
         """
+        # Nameless samples are all kept; mmengine cuts off surplus ones.
+        named = {name: stats for name, stats in results if name}
+        rows = [named[name] for name in sorted(named)]
+        rows += [stats for name, stats in results if not name]
         metrics = {}
-        for name in results[0]:
-            rows = [batch[name] for batch in results]
-            images = sum(row['images'] for row in rows)
-            cells = sum(row['cells'] for row in rows)
-            error, total, square = (
-                _sum(rows, key) for key in ('error', 'total', 'square')
+        for point in rows[0]:
+            stats = [row[point] for row in rows]
+            cells = sum(row['cells'] for row in stats)
+            error, square, loss = (
+                math.fsum(row[key] for row in stats)
+                for key in ('error', 'square', 'loss')
             )
-            variance = (square - total**2 / cells).sum()
-            metrics[f'explained_variance_{name}'] = float(
-                1 - error.sum() / variance
-            )
-            metrics[f'l2_{name}'] = (
-                sum(row['loss'] * row['images'] for row in rows) / images
-            )
+            total = torch.stack([row['total'] for row in stats]).sum(0)
+            variance = square - float((total**2).sum()) / cells
+            metrics[f'explained_variance_{point}'] = 1 - error / variance
+            metrics[f'l2_{point}'] = loss / len(stats)
         return metrics
 
 
-def _sum(rows: list[dict], key: str) -> Tensor:
-    return torch.stack([row[key] for row in rows]).sum(0)
+def _identity(sample: Mapping) -> str:
+    """What names a pair; empty if it has no name."""
+    known = [str(sample[key]) for key in _IDENTITY if key in sample]
+    return '\n'.join(known)

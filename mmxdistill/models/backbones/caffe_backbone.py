@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -35,6 +34,9 @@ class CaffeBackbone(BaseModule):
     in Caffe, where ReLU runs in place, a convolution's feature (``'conv5'``)
     is the blob *after* its ReLU.
 
+    Attributes:
+        feature_modules: Feature -> sub-module whose output it is.
+
     Args:
         features: All steps, in the order they are computed.
         out_features: Names of the features that ``forward`` returns.
@@ -60,8 +62,15 @@ class CaffeBackbone(BaseModule):
         super().__init__(init_cfg)
         self.feature_names = tuple(feature.name for feature in features)
         self._channels = {f.name: f.channels for f in features}
+        # Where the blob of a layer is found: behind its ReLU, if it has one.
+        self.feature_modules = {name: name for name in self.feature_names}
         for feature in features:
             self.add_module(feature.name, feature.module)
+            if isinstance(feature.module, nn.Conv2d):
+                relu = f'relu{feature.name.removeprefix("conv")}'
+                self.add_module(relu, nn.ReLU(inplace=True))
+                self.feature_modules[feature.name] = relu
+        self._required: tuple[str, ...] = ()
         self.out_features = out_features
 
         num_stages = features[-1].stage
@@ -91,7 +100,24 @@ class CaffeBackbone(BaseModule):
                 f'{", ".join(self.feature_names)}'
             )
         self._out_features = names
-        self._depth = 1 + max(map(self.feature_names.index, names))
+        self._compute_until(*names)
+
+    def require(self, *names: str) -> None:
+        """Compute features that are not returned, for hooks to read them.
+
+        Args:
+            names: The features.
+
+        Raises:
+            ValueError: If there is no such feature.
+        """
+        self._require_known(*names)
+        self._required = (*self._required, *names)
+        self._compute_until(*self._out_features)
+
+    def _compute_until(self, *names: str) -> None:
+        wanted = (*names, *self._required)
+        self._depth = 1 + max(map(self.feature_names.index, wanted))
 
     def feature_channels(self, name: str) -> int:
         """Return the number of channels of the feature ``name``.
@@ -103,7 +129,7 @@ class CaffeBackbone(BaseModule):
         return self._channels[name]
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Compute ``out_features``, and nothing deeper than they need.
+        """Compute ``out_features``, and nothing deeper than is needed.
 
         Args:
             x: Images as Caffe's data layer hands them over, for the released
@@ -130,11 +156,9 @@ class CaffeBackbone(BaseModule):
 
     def _step(self, name: str, x: Tensor) -> Tensor:
         """Compute the feature ``name`` from the one before it."""
-        module = getattr(self, name)
-        x = module(x)
-        if isinstance(module, nn.Conv2d):
-            x = F.relu(x, inplace=True)
-        return x
+        x = getattr(self, name)(x)
+        blob = self.feature_modules[name]
+        return x if blob == name else getattr(self, blob)(x)
 
     def _require_known(self, *names: str) -> None:
         unknown = [n for n in names if n not in self.feature_names]

@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from mmdet.models.detectors import BaseDetector
 from mmdet.structures import SampleList
 from mmdet.structures.bbox import bbox2roi
+from mmengine.logging import print_log
 from mmengine.model import ModuleList
 from torch import Tensor, nn
 
-from mmxdistill.models.detectors.feature_tap import FeatureTap
+from mmxdistill.models.detectors.shared_features import SharedFeatures
+from mmxdistill.models.detectors.transfer_grids import (
+    check_grids,
+    explain_mismatch,
+    padded_sizes,
+    valid_cells,
+)
 from mmxdistill.models.detectors.transfer_point import TransferPoint
-from mmxdistill.models.networks import build_network, load_weights
+from mmxdistill.models.features import FeatureExtractor
+from mmxdistill.models.networks import (
+    ResolvedNetwork,
+    build_network,
+    load_weights,
+    resolve_network,
+)
+from mmxdistill.models.preprocessing import check_statistics, fill_statistics
 from mmxdistill.registry import MODELS
 
 __all__ = ['SupervisionTransfer']
 
 _OWN_PREFIXES = ('transfer_points.', 'data_preprocessor.', 'student.')
+_SHOWN = 3
+
+Pair = tuple[Tensor, Tensor]
 
 
 @MODELS.register_module()
@@ -28,50 +47,65 @@ class SupervisionTransfer(BaseDetector):
 
     The paper's eq. 1: the sum over transfer points of an L2 loss between the
     teacher's feature of the RGB image and the adapted feature of the student
-    for the paired image. No labels are used.
+    for the paired image. No labels are needed.
 
-    The teacher is frozen and lives outside the module tree: it is not in the
+    Teachers are frozen and live outside the module tree: they are not in the
     optimizer, not wrapped by DDP, not in the checkpoint, and always in eval
     mode. The student is saved under the keys that a detector loads directly:
-    ``backbone.*`` if it is a backbone, its own keys if it is a detector.
+    ``backbone.*`` if it is a backbone, its own keys if it is a detector. Its
+    parameters behind the last transfer point are frozen.
 
     Args:
-        teacher (dict | str): Backbone or detector config, or path of a config
-            file whose ``model`` is the teacher.
-        student (dict | str): Backbone or detector config.
+        teacher (dict | str): Backbone or model: its config, or the name of a
+            config file whose ``model`` it is, as in
+            ``'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'``. Or
+            several: ``dict(rgb=..., clip=...)``; transfer points then name
+            features ``'clip.backbone[3]'``.
+        student (dict | str): Backbone or detector.
         transfer_points (list[dict]): Arguments of :class:`TransferPoint`.
-        teacher_checkpoint (str | None): Weights of the teacher. None means
-            that ``teacher`` brings its weights by ``init_cfg``, or is random
-            on purpose.
-        modalities (dict[str, str]): ``dict(teacher='rgb', student='hha')``:
-            which modality of the data preprocessor each network reads.
+        teacher_checkpoint (str | dict | None): Weights of the teacher; of
+            several, a dict. None means that a teacher brings its weights by
+            ``init_cfg``, or is random on purpose.
+        modalities (dict[str, str | list[str]]): ``dict(teacher='rgb',
+            student=['hha', 'thermal'])``: which modalities of the data
+            preprocessor each network reads, in the order of its channels.
         num_rois (int): Proposals drawn per image for RoI features. Defaults
             to 64.
-        data_preprocessor (dict): A :class:`MultiModalDataPreprocessor`.
+        student_loss_weight (float): Weight of the student detector's own loss
+            on the pairs that are labelled, computed from the same features.
+            Defaults to 0: it is not computed.
+        data_preprocessor (dict): A :class:`MultiModalDataPreprocessor`; an
+            entry ``rgb='teacher'`` takes mean, std and order of the channels
+            from the config of the teacher.
         init_cfg (dict, optional): See mmengine.
 
     Raises:
-        ValueError: Unknown features or modalities, teacher weights that do
-            not fit.
+        ValueError: Unknown features or modalities, features that cannot be
+            compared or learned, weights that do not fit, a normalisation
+            that is not the network's.
     """
-
-    teacher: Any
 
     def __init__(
         self,
         teacher: dict | str,
         student: dict | str,
         transfer_points: Sequence[dict],
-        teacher_checkpoint: str | None,
-        modalities: dict[str, str],
+        teacher_checkpoint: str | dict | None,
+        modalities: dict[str, str | Sequence[str]],
         num_rois: int = 64,
+        student_loss_weight: float = 0.0,
         data_preprocessor: dict | nn.Module | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
+        networks = {
+            **{r: resolve_network(c) for r, c in _by_role(teacher).items()},
+            'student': resolve_network(student),
+        }
         super().__init__(
-            data_preprocessor=data_preprocessor, init_cfg=init_cfg
+            data_preprocessor=fill_statistics(data_preprocessor, networks),
+            init_cfg=init_cfg,
         )
-        self._slices = self._channels(modalities)
+        self._channels = self._find_channels(modalities, networks)
         # mmengine's, as init_weights() does not enter torch's containers.
         self.transfer_points = ModuleList(
             TransferPoint(**point) for point in transfer_points
@@ -79,30 +113,53 @@ class SupervisionTransfer(BaseDetector):
         if len({point.name for point in self.points}) != len(self.points):
             raise ValueError('transfer_points lists a pair of features twice')
         self.num_rois = num_rois
-        # Not through nn.Module.__setattr__, which would register it.
-        object.__setattr__(
-            self, 'teacher', self._frozen(teacher, teacher_checkpoint)
-        )
-        network = build_network(student)
+        self.student_loss_weight = student_loss_weight
+        student_config = networks.pop('student')
+        checkpoints = _by_role(teacher_checkpoint, networks)
+        self.teachers = {  # a dict: not registered as sub-modules
+            role: self._frozen(network, checkpoints.get(role), role)
+            for role, network in networks.items()
+        }
+        network = build_network(student_config)
         if hasattr(network, 'extract_feat'):
             self.student = network
             self._register_state_dict_hook(_strip_student)
             self.register_load_state_dict_pre_hook(_prepend_student)
         else:
             self.backbone = network
-        self.teacher_tap = FeatureTap(
-            self.teacher, [p.teacher for p in self.points], 'teacher'
-        )
-        self.student_tap = FeatureTap(
-            network, [p.student for p in self.points], 'student'
-        )
+            if student_loss_weight:
+                raise ValueError(
+                    'student_loss_weight needs a detector as student, found '
+                    f'the backbone {type(network).__name__}'
+                )
+        self._connect()
 
     @property
     def points(self) -> list[TransferPoint]:
         """The transfer points, typed."""
         return list(self.transfer_points)
 
-    def _channels(self, modalities: dict[str, str]) -> dict[str, slice]:
+    @property
+    def teacher(self) -> Any:
+        """The teacher; the first of several."""
+        return next(iter(self.teachers.values()))
+
+    @property
+    def student_network(self) -> Any:
+        """The student, backbone or detector."""
+        return self.student if hasattr(self, 'student') else self.backbone
+
+    @property
+    def divisor(self) -> int:
+        """Height and width of a batch are multiples of it."""
+        return int(getattr(self.data_preprocessor, 'pad_size_divisor', 1))
+
+    def _find_channels(
+        self,
+        modalities: Mapping[str, str | Sequence[str]],
+        networks: Mapping[str, ResolvedNetwork],
+    ) -> dict[str, slice | list[int]]:
+        """Channels of the batch that each network reads."""
         slices = getattr(self.data_preprocessor, 'slices', None)
         if slices is None:
             raise ValueError(
@@ -110,39 +167,138 @@ class SupervisionTransfer(BaseDetector):
                 "type='mmxdistill.MultiModalDataPreprocessor', modalities="
                 f'...), found {type(self.data_preprocessor).__name__}'
             )
-        if set(modalities) != {'teacher', 'student'}:
+        if set(modalities) != set(networks):
+            example = ', '.join(f"{role}='...'" for role in networks)
             raise ValueError(
-                "modalities must be dict(teacher='rgb', student='hha') with "
-                f'your names, found {modalities}'
+                f'modalities must be dict({example}) with names of the '
+                f"data_preprocessor's {list(slices)}, found {modalities}"
             )
-        for role, name in modalities.items():
-            if name not in slices:
-                raise ValueError(
-                    f"modalities: the {role} reads '{name}', but the "
-                    f'data_preprocessor has only {list(slices)}'
-                )
-        return {role: slices[name] for role, name in modalities.items()}
+        reads: dict[str, list[str]] = {}
+        channels: dict[str, slice | list[int]] = {}
+        for role, names in modalities.items():
+            reads[role] = [names] if isinstance(names, str) else list(names)
+            for name in reads[role]:
+                if name not in slices:
+                    raise ValueError(
+                        f"modalities: the {role} reads '{name}', but the "
+                        f'data_preprocessor has only {list(slices)}'
+                    )
+            parts = [slices[name] for name in reads[role]]
+            indices = [i for p in parts for i in range(p.start, p.stop)]
+            first, count = indices[0], len(indices)
+            run = list(range(first, first + count))
+            # A slice is a view, a list a copy.
+            channels[role] = (
+                slice(first, first + count) if indices == run else indices
+            )
+        check_statistics(self.data_preprocessor, networks, reads)
+        return channels
 
     @staticmethod
-    def _frozen(cfg: dict | str, checkpoint: str | None) -> nn.Module:
+    def _frozen(
+        cfg: ResolvedNetwork, checkpoint: str | None, role: str
+    ) -> nn.Module:
         teacher = build_network(cfg)
         if checkpoint is None:
             teacher.init_weights()
         else:
-            load_weights(teacher, checkpoint, 'teacher')
+            load_weights(teacher, checkpoint, role)
         teacher.requires_grad_(False)
         teacher.eval()  # returns None for some of mmdet's backbones
         return teacher
 
+    def _connect(self) -> None:
+        """Find the features, fit the adaptations, freeze what stays."""
+        names: dict[str, list[str]] = {role: [] for role in self.teachers}
+        for point in self.points:
+            role, feature = self._teacher_of(point)
+            names[role].append(feature)
+        unused = [role for role, wanted in names.items() if not wanted]
+        if unused:
+            raise ValueError(f'no transfer point names the teacher {unused}')
+        self.teacher_features = {
+            role: self._extractor(self.teachers[role], role, wanted)
+            for role, wanted in names.items()
+        }
+        self.student_features = self._extractor(
+            self.student_network, 'student', [p.student for p in self.points]
+        )
+        own = self.student_features.infos
+        for point in self.points:
+            role, feature = self._teacher_of(point)
+            extractor = self.teacher_features[role]
+            point.infer(own[point.student], extractor.infos[feature])
+            check_grids(
+                point,
+                (self.student_features, point.student),
+                (extractor, feature),
+                self.divisor,
+            )
+            _log(
+                f'transfer point {point.name}: {extractor.infos[feature]} of '
+                f'the {role} -> {own[point.student]} of the student'
+            )
+        self._unreached = self.student_features.unreached()
+        if self._unreached:
+            self._freeze_unreached()
+
+    def _extractor(
+        self, network: Any, role: str, names: Sequence[str]
+    ) -> FeatureExtractor:
+        channels = self._channels[role]
+        count = (
+            channels.stop - channels.start
+            if isinstance(channels, slice)
+            else len(channels)
+        )
+        # Whoever computes the student's own loss needs all of extract_feat.
+        whole = role == 'student' and bool(self.student_loss_weight)
+        return FeatureExtractor(
+            network, names, role, count, self.divisor, whole
+        )
+
+    def _teacher_of(self, point: TransferPoint) -> tuple[str, str]:
+        """Role of the teacher, and the name of its feature."""
+        if list(self.teachers) == ['teacher']:
+            return 'teacher', point.teacher
+        role, _, feature = point.teacher.partition('.')
+        if role not in self.teachers:
+            raise ValueError(
+                f"transfer point '{point.teacher}': start with the name of a "
+                f"teacher and a dot, as in '{next(iter(self.teachers))}."
+                f"{point.teacher}'; there are {list(self.teachers)}"
+            )
+        return role, feature
+
+    def _freeze_unreached(self) -> None:
+        """Leave alone what gets no gradient, so that DDP need not look."""
+        parameters = dict(self.student_network.named_parameters())
+        if not self.student_loss_weight:
+            for key in self._unreached:
+                parameters[key].requires_grad_(False)
+        total = sum(p.numel() for p in parameters.values())
+        count = sum(parameters[key].numel() for key in self._unreached)
+        _log(
+            f'{count:,} of {total:,} weights of the student get no gradient '
+            f'from the transfer ({len(self._unreached)} parameters: '
+            f'{", ".join(self._unreached[:_SHOWN])}, ...) and '
+            + (
+                'learn from labels only'
+                if self.student_loss_weight
+                else 'are frozen'
+            )
+        )
+
     def _apply(self, fn: Any, recurse: bool = True) -> SupervisionTransfer:
-        """Move the teacher along: to(), cuda(), half(), ... end up here."""
-        self.teacher._apply(fn)
+        """Move teachers along: to(), cuda(), half(), ... end up here."""
+        for teacher in self.teachers.values():
+            teacher._apply(fn)
         return super()._apply(fn, recurse)
 
-    def features(
+    def raw_features(
         self, batch_inputs: Tensor, batch_data_samples: SampleList | None
-    ) -> list[tuple[Tensor, Tensor]]:
-        """Compute the features of all transfer points.
+    ) -> list[Pair]:
+        """Compute the features as the networks give them.
 
         Args:
             batch_inputs (Tensor): (N, sum of channels, H, W).
@@ -150,31 +306,33 @@ class SupervisionTransfer(BaseDetector):
                 proposals, if a feature is computed per RoI.
 
         Returns:
-            list[tuple[Tensor, Tensor]]: Adapted student and scaled teacher
-            per transfer point.
-
-        Raises:
-            ValueError: Grids or channels differ; the message says which image
-                sizes align.
+            list[tuple[Tensor, Tensor]]: Student (N, C, h, w) and teacher
+            (N, C', h', w') per transfer point, or (R, C) per RoI.
         """
         rois = None
-        if self.teacher_tap.needs_rois or self.student_tap.needs_rois:
+        extractors = [*self.teacher_features.values(), self.student_features]
+        if any(extractor.needs_rois for extractor in extractors):
             rois = self._sample_rois(batch_data_samples, batch_inputs)
         with torch.no_grad():
-            teacher = self.teacher_tap(
-                self._part('teacher', batch_inputs), rois
-            )
-        student = self.student_tap(self._part('student', batch_inputs), rois)
+            taught = {
+                role: extractor(
+                    self._part(role, batch_inputs), rois, batch_data_samples
+                )
+                for role, extractor in self.teacher_features.items()
+            }
+        student = self.student_features(
+            self._part('student', batch_inputs), rois, batch_data_samples
+        )
+        if self.training and torch.is_grad_enabled():
+            self.student_features.check_gradients(student)
         pairs = []
         for point in self.points:
-            s, t = point(student[point.student], teacher[point.teacher])
-            if s.shape != t.shape:
-                raise ValueError(self._mismatch(point, s, t, batch_inputs))
-            pairs.append((s, t))
+            role, feature = self._teacher_of(point)
+            pairs.append((student[point.student], taught[role][feature]))
         return pairs
 
     def _part(self, role: str, batch_inputs: Tensor) -> Tensor:
-        return batch_inputs[:, self._slices[role]]
+        return batch_inputs[:, self._channels[role]]
 
     def _sample_rois(
         self, samples: SampleList | None, batch_inputs: Tensor
@@ -193,53 +351,117 @@ class SupervisionTransfer(BaseDetector):
             boxes.append(all_boxes[: self.num_rois].to(batch_inputs))
         return bbox2roi(boxes)
 
-    def _mismatch(
-        self, point: TransferPoint, s: Tensor, t: Tensor, inputs: Tensor
-    ) -> str:
-        h, w = inputs.shape[-2:]
-        message = (
-            f"transfer point '{point.name}': for input {h}x{w} the student's "
-            f"grid is {tuple(s.shape[2:])}, the teacher's "
-            f'{tuple(t.shape[2:])} (h, w). '
-        )
-        if self.student_tap.needs_rois or self.teacher_tap.needs_rois:
-            return message + 'Use the same roi_feat_size in both heads'
-        extents = sorted({(h // 16 + i) * 16 for i in range(-3, 5)})
-        good = [e for e in extents if e > 0 and self._agrees(point, e, inputs)]
-        return message + (
-            f'Image heights and widths that align near {h}: {good or "none"}. '
-            'Set pad_size_divisor of the data_preprocessor (32 aligns VGG16 '
-            'and both AlexNet geometries), another geometry of the student, '
-            "or align='crop' to compare the common top-left part"
-        )
-
-    @torch.no_grad()
-    def _agrees(self, point: TransferPoint, extent: int, x: Tensor) -> bool:
-        probe = x.new_zeros((1, x.shape[1], extent, extent))
-        student = self.student_tap(self._part('student', probe))
-        teacher = self.teacher_tap(self._part('teacher', probe))
-        return (
-            student[point.student].shape[2:]
-            == teacher[point.teacher].shape[2:]
-        )
-
-    def loss(
-        self, batch_inputs: Tensor, batch_data_samples: SampleList
-    ) -> dict[str, Tensor]:
-        """Transfer losses.
+    def compare(
+        self, batch_inputs: Tensor, batch_data_samples: SampleList | None
+    ) -> list[tuple[Tensor, Tensor, Tensor | None]]:
+        """Compute the features of all transfer points, ready to compare.
 
         Args:
             batch_inputs (Tensor): (N, sum of channels, H, W).
-            batch_data_samples (list[DetDataSample]): Not used unless a
-                feature is computed per RoI.
+            batch_data_samples (list[DetDataSample], optional): Hold the
+                proposals, if a feature is computed per RoI, and
+                ``img_shape``, which tells padding.
 
         Returns:
-            dict[str, Tensor]: ``loss_<point>`` per transfer point.
+            list[tuple[Tensor, Tensor, Tensor | None]]: Adapted student and
+            scaled teacher per transfer point, and (N, 1, h, w) which cells
+            are no padding; None for all.
+
+        Raises:
+            ValueError: Grids differ; the message says which image sizes
+                align.
         """
-        pairs = self.features(batch_inputs, batch_data_samples)
+        compared = []
+        for point, pair in zip(
+            self.points,
+            self.raw_features(batch_inputs, batch_data_samples),
+            strict=True,
+        ):
+            student, teacher = point(*pair)
+            role, feature = self._teacher_of(point)
+            extractor = self.teacher_features[role]
+            if student.shape != teacher.shape:
+                raise ValueError(
+                    explain_mismatch(
+                        point,
+                        (self.student_features, point.student),
+                        (extractor, feature),
+                        (student.shape, teacher.shape),
+                        batch_inputs.shape[-2:],
+                    )
+                )
+            valid = None
+            if point.spatial:
+                valid = valid_cells(
+                    batch_data_samples,
+                    batch_inputs,
+                    pair[1].shape[2:],
+                    teacher.shape[2:],
+                )
+            compared.append((student, teacher, valid))
+        return compared
+
+    def features(
+        self, batch_inputs: Tensor, batch_data_samples: SampleList | None
+    ) -> list[Pair]:
+        """Compute the features of all transfer points.
+
+        Args:
+            batch_inputs (Tensor): (N, sum of channels, H, W).
+            batch_data_samples (list[DetDataSample], optional): See
+                :meth:`compare`.
+
+        Returns:
+            list[tuple[Tensor, Tensor]]: Adapted student and scaled teacher
+            per transfer point, padding included.
+        """
+        compared = self.compare(batch_inputs, batch_data_samples)
+        return [(student, teacher) for student, teacher, _ in compared]
+
+    def loss(
+        self, batch_inputs: Tensor, batch_data_samples: SampleList
+    ) -> dict[str, Any]:
+        """Transfer losses, and the student's own on labelled pairs.
+
+        Args:
+            batch_inputs (Tensor): (N, sum of channels, H, W).
+            batch_data_samples (list[DetDataSample]): Tell which part of the
+                images is padding; have proposals, if a feature is computed per
+                RoI; some have boxes, if ``student_loss_weight`` is set.
+
+        Returns:
+            dict[str, Tensor]: ``loss_<point>`` per transfer point, and
+            ``student.<loss>`` per loss of the student.
+        """
+        if not self.student_loss_weight:
+            return self._transfer_losses(batch_inputs, batch_data_samples)
+        with SharedFeatures(self.student) as shared:
+            losses = self._transfer_losses(batch_inputs, batch_data_samples)
+            own = shared.losses(
+                self._part('student', batch_inputs), batch_data_samples
+            )
+        for key, value in own.items():
+            weight = self.student_loss_weight if 'loss' in key else 1
+            losses[f'student.{key}'] = (
+                [v * weight for v in value]
+                if isinstance(value, list)
+                else value * weight
+            )
+        if not own:  # the same parameters in all processes of DDP
+            parameters = dict(self.student.named_parameters())
+            losses['student.loss_none'] = sum(
+                0 * parameters[key].sum() for key in self._unreached
+            )
+        return losses
+
+    def _transfer_losses(
+        self, inputs: Tensor, samples: SampleList
+    ) -> dict[str, Any]:
         return {
-            f'loss_{point.name}': point.loss(*pair)
-            for point, pair in zip(self.points, pairs, strict=True)
+            f'loss_{point.name}': point.measure(*compared)
+            for point, compared in zip(
+                self.points, self.compare(inputs, samples), strict=True
+            )
         }
 
     def predict(
@@ -250,40 +472,44 @@ class SupervisionTransfer(BaseDetector):
     ) -> SampleList:
         """Measure how well the student explains the teacher's features.
 
+        Each pair is measured alone, so that the result does not depend on
+        which others are in the batch.
+
         Args:
             batch_inputs (Tensor): (N, sum of channels, H, W).
             batch_data_samples (list[DetDataSample]): The samples.
             rescale (bool): Not used.
 
         Returns:
-            list[DetDataSample]: The samples; the first carries
-            ``transfer_stats`` of the batch, from which
-            :class:`TransferMetric` computes the explained variance: per
-            transfer point the number of feature cells, the transfer loss, and
-            per channel the sums of the teacher's feature, of its square and
-            of the squared error.
+            list[DetDataSample]: The samples, each with ``transfer_stats``,
+            from which :class:`TransferMetric` computes the explained
+            variance: per transfer point the number of valid cells, the
+            transfer loss, the sums of the squared error and of the square of
+            the teacher's feature, and per channel the sum of that feature.
         """
-        stats = {}
-        pairs = self.features(batch_inputs, batch_data_samples)
-        for point, (s, t) in zip(self.points, pairs, strict=True):
-            cells = [d for d in range(t.dim()) if d != 1]
-            s64, t64 = s.double(), t.double()
-            stats[point.name] = dict(
-                images=len(batch_inputs),
-                loss=point.loss(s, t).item(),
-                cells=t.numel() // t.shape[1],
-                error=((s64 - t64) ** 2).sum(cells).cpu(),
-                total=t64.sum(cells).cpu(),
-                square=(t64**2).sum(cells).cpu(),
+        sizes = padded_sizes(batch_data_samples, batch_inputs, self.divisor)
+        for i, (sample, (h, w)) in enumerate(
+            zip(batch_data_samples, sizes, strict=True)
+        ):
+            alone = copy.copy(sample)
+            alone.set_metainfo(
+                dict(batch_input_shape=(h, w), pad_shape=(h, w))
             )
-        batch_data_samples[0].set_field(stats, 'transfer_stats')
+            compared = self.compare(
+                batch_inputs[i : i + 1, :, :h, :w].contiguous(), [alone]
+            )
+            stats = {
+                point.name: _statistics(point, *row)
+                for point, row in zip(self.points, compared, strict=True)
+            }
+            sample.set_field(stats, 'transfer_stats')
         return batch_data_samples
 
     def _forward(
         self,
         batch_inputs: Tensor,
         batch_data_samples: SampleList | None = None,
-    ) -> list[tuple[Tensor, Tensor]]:
+    ) -> list[Pair]:
         return self.features(batch_inputs, batch_data_samples)
 
     def extract_feat(self, batch_inputs: Tensor) -> dict[str, Tensor]:
@@ -295,7 +521,55 @@ class SupervisionTransfer(BaseDetector):
         Returns:
             dict[str, Tensor]: Feature per name, before the adaptation.
         """
-        return self.student_tap(self._part('student', batch_inputs))
+        return self.student_features(self._part('student', batch_inputs))
+
+
+def _by_role(value: Any, roles: Sequence[str] | None = None) -> dict[str, Any]:
+    """A setting of one teacher, or of several by name."""
+    if isinstance(value, Mapping) and not {'type', 'model'} & set(value):
+        if roles is not None and set(value) != set(roles):
+            raise ValueError(
+                f'teacher_checkpoint is for {list(value)}, but the teachers '
+                f'are {list(roles)}'
+            )
+        if 'student' in value:
+            raise ValueError("a teacher cannot have the name 'student'")
+        return dict(value)
+    if roles is None:
+        return {'teacher': value}
+    if value is not None and list(roles) != ['teacher']:
+        raise ValueError(
+            f'teacher_checkpoint must be a dict of files for {list(roles)}, '
+            f"found '{value}'"
+        )
+    return dict.fromkeys(roles, value)
+
+
+def _statistics(
+    point: TransferPoint,
+    student: Tensor,
+    teacher: Tensor,
+    valid: Tensor | None,
+) -> dict[str, Any]:
+    """Sums over the valid cells of one pair."""
+    loss = point.measure(student, teacher, valid).item()
+    cells = teacher.numel() // teacher.shape[1]
+    if valid is not None:
+        student, teacher = student * valid, teacher * valid
+        cells = int(valid.sum())
+    error = (student.double() - teacher.double()).square().sum()
+    teacher = teacher.double().transpose(0, 1).flatten(1)
+    return dict(
+        loss=loss,
+        cells=cells,
+        error=error.item(),
+        square=teacher.square().sum().item(),
+        total=teacher.sum(1).cpu(),
+    )
+
+
+def _log(message: str) -> None:
+    print_log(message, logger='current', level=logging.INFO)
 
 
 def _strip_student(

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
+from mmxdistill.models.features import FeatureInfo
+from mmxdistill.models.features.dry_run import untouched
 from mmxdistill.models.layers import FeatureScale
 from mmxdistill.registry import MODELS
 
 __all__ = ['TransferPoint']
 
-_ALIGN = ('error', 'crop')
+_ALIGN = ('error', 'crop', 'resize')
+_WIDTHS = ('in_channels', 'out_channels')
 
 
 class TransferPoint(BaseModule):
@@ -19,15 +28,21 @@ class TransferPoint(BaseModule):
     Args:
         teacher (str): Name of the teacher's feature.
         student (str): Name of the student's feature.
-        adaptation (dict, optional): Adaptation layer; None for none.
-        scale (dict, optional): Arguments of :class:`FeatureScale`. Defaults
-            to a factor of 1.
-        loss (dict, optional): Defaults to :class:`FeatureL2Loss`.
-        align (str): What to do if the grids differ by a few cells: 'error',
-            or 'crop' both to their common top-left part. Defaults to 'error'.
+        adaptation (dict, optional): Adaptation layer, by default of the type
+            :class:`AdaptationNeck`; ``in_channels`` and ``out_channels`` that
+            are not given are those of the two features. None for no layer.
+        scale (float | str | None): Factor on the teacher's feature, or
+            ``'auto'``; see :class:`FeatureScale`.
+        loss (dict, optional): Defaults to :class:`FeatureL2Loss`. A loss whose
+            ``forward`` takes ``valid`` is told which cells are no padding;
+            others see zeros there on both sides.
+        align (str): What to do if the grids differ: 'error'; 'crop' both to
+            their common top-left part, for some cells at the border; or
+            'resize' the adapted student's to the teacher's (bilinear).
+            Defaults to 'error'.
 
     Raises:
-        ValueError: Unknown ``align``.
+        ValueError: Unknown ``align`` or ``scale``.
     """
 
     def __init__(
@@ -35,7 +50,7 @@ class TransferPoint(BaseModule):
         teacher: str,
         student: str,
         adaptation: dict | None = None,
-        scale: dict | None = None,
+        scale: float | str | None = None,
         loss: dict | None = None,
         align: str = 'error',
     ) -> None:
@@ -45,17 +60,119 @@ class TransferPoint(BaseModule):
         self.teacher = teacher
         self.student = student
         self.align = align
-        self.adaptation = (
-            nn.Identity() if adaptation is None else MODELS.build(adaptation)
-        )
-        self.scale = FeatureScale(**(scale or {}))
+        self.spatial = True  # known after infer()
+        self._waiting: dict[str, Any] | None = None
+        self.adaptation: nn.Module = nn.Identity()
+        if adaptation is not None:
+            cfg = {'type': 'mmxdistill.AdaptationNeck', **adaptation}
+            if self._lacks(cfg):
+                self._waiting = cfg
+            else:
+                self.adaptation = MODELS.build(cfg)
+        self.scale = FeatureScale(scale)
         self.loss = MODELS.build(loss or dict(type='mmxdistill.FeatureL2Loss'))
+        self._tell_valid = (
+            'valid' in inspect.signature(self.loss.forward).parameters
+        )
+
+    @staticmethod
+    def _lacks(cfg: Mapping) -> list[str]:
+        """Widths that the layer wants and the config does not give."""
+        kind = cfg['type']
+        if isinstance(kind, str):
+            kind = MODELS.get(kind)
+        wanted = inspect.signature(kind).parameters if kind else {}
+        return [
+            name
+            for name in _WIDTHS
+            if name in wanted
+            and name not in cfg
+            and wanted[name].default is inspect.Parameter.empty
+        ]
+
+    def infer(self, student: FeatureInfo, teacher: FeatureInfo) -> None:
+        """Build the adaptation for the features, and check that they meet.
+
+        Args:
+            student (FeatureInfo): The student's feature.
+            teacher (FeatureInfo): The teacher's feature.
+
+        Raises:
+            ValueError: One is computed per RoI and the other per image, or
+                the numbers of channels do not fit.
+        """
+        if self._waiting is not None:
+            widths = dict(
+                in_channels=student.channels, out_channels=teacher.channels
+            )
+            lacking = self._lacks(self._waiting)
+            self.adaptation = MODELS.build(
+                {**{k: widths[k] for k in lacking}, **self._waiting}
+            )
+            self._waiting = None
+        kinds = [
+            (info.layout.per_roi, info.layout.spatial, len(grid))
+            for info in (student, teacher)
+            for grid in [next(iter(info.grids.values()))]
+        ]
+        self.spatial = teacher.layout.spatial
+        if kinds[0] != kinds[1]:
+            raise ValueError(
+                f"transfer point '{self.name}': the student's feature "
+                f"{student} and the teacher's {teacher} cannot be compared: "
+                'name two feature maps, two RoI features or two vectors'
+            )
+        shape = self.adapted(student)
+        if shape[1] != teacher.channels:
+            raise ValueError(
+                f"transfer point '{self.name}': the student's feature has "
+                f'{shape[1]} channels after the adaptation, the '
+                f"teacher's {teacher.channels}: set adaptation=dict("
+                f'out_channels={teacher.channels}), or leave the widths out '
+                '(adaptation=dict()), they are known'
+            )
+
+    def adapted(
+        self, student: FeatureInfo, grid: tuple[int, ...] | None = None
+    ) -> tuple[int, ...]:
+        """Shape of the student's feature after the adaptation.
+
+        Args:
+            student (FeatureInfo): The student's feature.
+            grid (tuple[int, ...], optional): Its grid. Defaults to that of
+                the dry run.
+
+        Returns:
+            tuple[int, ...]: (1, C, h, w), or (1, C).
+
+        Raises:
+            ValueError: The adaptation is made for another number of channels.
+        """
+        if grid is None:
+            grid = next(iter(student.grids.values()))
+        parameter = next(self.adaptation.parameters(), torch.zeros(()))
+        x = parameter.new_zeros((1, student.channels, *grid))
+        with untouched(self.adaptation), torch.no_grad():
+            try:
+                return tuple(self.adaptation(x).shape)
+            except RuntimeError as error:
+                raise ValueError(
+                    f"transfer point '{self.name}': the student's feature "
+                    f'{student} does not pass the adaptation: {error}. Leave '
+                    'the widths out (adaptation=dict()), or set '
+                    f'adaptation=dict(in_channels={student.channels})'
+                ) from error
 
     @property
     def name(self) -> str:
         """Name in logs: ``pool5``, or ``pool5_conv5`` (student, teacher)."""
         names = dict.fromkeys((self.student, self.teacher))
         return '_'.join(name.replace('.', '-') for name in names)
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the scale or the loss is set from the data."""
+        return self.scale.auto or getattr(self.loss, 'is_measured', False)
 
     @property
     def needs_calibration(self) -> bool:
@@ -75,21 +192,10 @@ class TransferPoint(BaseModule):
 
         Returns:
             tuple[Tensor, Tensor]: Adapted student and scaled teacher, of the
-            same shape.
-
-        Raises:
-            ValueError: The numbers of channels or the grids differ.
+            same shape unless the grids differ and ``align`` is 'error'.
         """
-        student = self._adapt(student, teacher)
+        student = self.adaptation(student)
         teacher = self.scale(teacher)
-        if student.shape[1] != teacher.shape[1]:
-            raise ValueError(
-                f"transfer point '{self.name}': the student's feature has "
-                f'{student.shape[1]} channels after the adaptation, the '
-                f"teacher's {teacher.shape[1]}: set "
-                'adaptation=dict(out_channels='
-                f'{teacher.shape[1]})'
-            )
         if self.align == 'crop':
             h, w = (
                 min(a, b)
@@ -98,17 +204,27 @@ class TransferPoint(BaseModule):
                 )
             )
             return student[..., :h, :w], teacher[..., :h, :w]
+        if self.align == 'resize' and student.shape[2:] != teacher.shape[2:]:
+            student = interpolate(student, teacher.shape[2:], mode='bilinear')
         return student, teacher
 
-    def _adapt(self, student: Tensor, teacher: Tensor) -> Tensor:
-        expected = getattr(
-            getattr(self.adaptation, 'conv', None), 'in_channels', None
-        )
-        if expected is not None and student.shape[1] != expected:
-            raise ValueError(
-                f"transfer point '{self.name}': the student's feature has "
-                f'{student.shape[1]} channels: set adaptation=dict('
-                f'in_channels={student.shape[1]}, '
-                f'out_channels={teacher.shape[1]})'
-            )
-        return self.adaptation(student)
+    def measure(
+        self, student: Tensor, teacher: Tensor, valid: Tensor | None
+    ) -> Tensor:
+        """Compute the loss.
+
+        Args:
+            student (Tensor): (N, C, H, W) or (R, C), adapted.
+            teacher (Tensor): The same shape, scaled.
+            valid (Tensor, optional): (N, 1, H, W) bool: the cells that are no
+                padding; None for all.
+
+        Returns:
+            Tensor: Scalar.
+        """
+        if valid is None:
+            return self.loss(student, teacher)
+        student, teacher = student * valid, teacher * valid
+        if self._tell_valid:
+            return self.loss(student, teacher, valid=valid)
+        return self.loss(student, teacher)

@@ -14,47 +14,59 @@ __all__ = ['ChannelScale', 'FeatureScale']
 class FeatureScale(BaseModule):
     """Constant multiplier on the teacher's feature.
 
-    "We introduce a scaling layer to make the average norm of features
-    comparable" (the paper, sec. 4.1, for VGG -> AlexNet). The multiplier is a
-    buffer, so it is saved with the student's adaptation layer and can be
-    undone.
+    The scaling layer of the paper (sec. 4.1), for VGG -> AlexNet: it makes
+    the average norms of the features comparable between the two networks.
+    A measured multiplier is saved with the student's adaptation layer; a given
+    one is in the config only, so that no checkpoint can change it.
 
     Args:
-        scale (float, optional): The multiplier. None lets
-            :class:`TransferCalibrationHook` measure it: the multiplier then
-            makes the teacher's average norm equal to ``target_norm``.
-        target_norm (float, optional): Average L2 norm of a feature cell (the
-            vector of all channels at one position) after scaling. None takes
-            the norm of the student's adapted feature at the start. Only used
-            with ``scale=None``.
+        scale (float | str | None): The multiplier; None for 1. ``'auto'`` lets
+            :class:`TransferCalibrationHook` measure it before training: the
+            average L2 norm of a cell of the teacher's feature (the vector of
+            all channels at one position) becomes that of the student's
+            feature before the adaptation layer.
+
+    Raises:
+        ValueError: Anything else.
     """
 
-    def __init__(
-        self, scale: float | None = 1.0, target_norm: float | None = None
-    ) -> None:
-        super().__init__()
-        if scale is not None and scale <= 0:
-            raise ValueError(f'FeatureScale: scale must be positive: {scale}')
-        self.target_norm = target_norm
-        # Negative: to be measured; 1 until then.
-        self.register_buffer('factor', torch.tensor(float(scale or -1.0)))
-
     factor: Tensor
+
+    def __init__(self, scale: float | str | None = None) -> None:
+        super().__init__()
+        if scale is None:
+            scale = 1.0
+        self.auto = scale == 'auto'
+        if not self.auto and (
+            isinstance(scale, bool)
+            or not isinstance(scale, (int, float))
+            or not 0 < scale < float('inf')
+        ):
+            raise ValueError(
+                f"scale={scale!r}: write scale='auto' to measure it, a "
+                'positive number, or None'
+            )
+        # Not a number until it is measured.
+        value = float('nan') if self.auto else float(scale)
+        self.register_buffer('factor', torch.tensor(value), self.auto)
+        self._known = not self.auto
 
     @property
     def needs_calibration(self) -> bool:
         """Whether the multiplier has still to be measured."""
-        return float(self.factor) < 0
+        if not self._known:  # asks the device no more than once
+            self._known = not bool(self.factor.isnan())
+        return not self._known
 
     def calibrate(self, teacher_norm: float, student_norm: float) -> None:
-        """Set the multiplier from measured average norms.
+        """Set the multiplier from measured average norms, if it is 'auto'.
 
         Args:
             teacher_norm (float): Average norm of the teacher's feature.
             student_norm (float): Average norm of the student's feature.
         """
-        target = self.target_norm or student_norm
-        self.factor.fill_(target / teacher_norm)
+        if self.auto:
+            self.factor.fill_(student_norm / teacher_norm)
 
     def forward(self, x: Tensor) -> Tensor:
         """Scale a feature.
@@ -64,8 +76,17 @@ class FeatureScale(BaseModule):
 
         Returns:
             Tensor: ``factor * x``, of the shape and type of ``x``.
+
+        Raises:
+            RuntimeError: The multiplier was never measured.
         """
-        return x * self.factor.abs()
+        if self.needs_calibration:
+            raise RuntimeError(
+                "scale='auto' has not been measured: add "
+                "dict(type='mmxdistill.TransferCalibrationHook') to "
+                'custom_hooks'
+            )
+        return x * self.factor
 
     def extra_repr(self) -> str:
         """Settings shown by ``print``."""

@@ -31,6 +31,8 @@ class FeatureL2Loss(BaseModule):
     - ``'element'``: :math:`2 \cdot` number of elements, half of PyTorch's
       MSE.
 
+    Padding of the images is no part of a feature: its cells are left out.
+
     Args:
         normalization (str): See above. Defaults to 'energy'.
         loss_weight (float): Weight w. Defaults to 1.
@@ -57,6 +59,11 @@ class FeatureL2Loss(BaseModule):
             self.register_buffer('energy', torch.tensor(0.0))
 
     @property
+    def is_measured(self) -> bool:
+        """Whether the normalization comes from the data."""
+        return self.normalization == 'energy'
+
+    @property
     def needs_calibration(self) -> bool:
         """Whether the teacher's energy has still to be measured."""
         if self.normalization == 'energy' and not self._calibrated:
@@ -74,12 +81,16 @@ class FeatureL2Loss(BaseModule):
         if self.normalization == 'energy':
             self.energy.fill_(energy)
 
-    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+    def forward(
+        self, student: Tensor, teacher: Tensor, valid: Tensor | None = None
+    ) -> Tensor:
         """Compute the loss.
 
         Args:
             student (Tensor): (N, C, H, W) or (R, C), adapted.
             teacher (Tensor): The same shape, scaled.
+            valid (Tensor, optional): (N, 1, H, W) bool: the cells that are no
+                padding; outside, both features are zero. None for all.
 
         Returns:
             Tensor: Scalar, float32.
@@ -98,6 +109,9 @@ class FeatureL2Loss(BaseModule):
             student.float(), teacher.float(), reduction='sum'
         )
         if self.normalization == 'element':
+            if valid is not None:  # a tensor, for the device not to wait
+                count = valid.sum() * student.shape[1]
+                return error * (0.5 * self.loss_weight) / count
             return error * (0.5 * self.loss_weight / max(student.numel(), 1))
         error = error * (0.5 * self.loss_weight / max(student.shape[0], 1))
         if self.normalization == 'energy':

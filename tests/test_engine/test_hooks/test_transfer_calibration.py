@@ -38,6 +38,7 @@ def config(**point):
     net = dict(
         type='mmxdistill.CaffeNet',
         channels=(8, 8, 12, 12, 8),
+        out_features=('pool5',),
         init_cfg=dict(type='Kaiming', layer='Conv2d'),
     )
     return dict(
@@ -74,9 +75,10 @@ def build(**point):
     return model
 
 
-def calibrate(model, data, **kwargs):
+def calibrate(model, data, iteration=0, **kwargs):
     runner = SimpleNamespace(
         model=model,
+        iter=iteration,
         train_dataloader=SimpleNamespace(dataset=data),
         logger=logging.getLogger(),
     )
@@ -85,31 +87,32 @@ def calibrate(model, data, **kwargs):
 
 
 def features(model, data):
-    """Student and teacher feature of each pair, one at a time."""
+    """Feature of student and teacher of each pair, one at a time."""
     model.eval()
     pairs = []
     with torch.no_grad():
         for i in range(len(data)):
             image = data[i]['inputs'][None] - 9.0
-            student = model.backbone(image[:, 3:])[0]
-            student = model.transfer_points[0].adaptation(student)
-            pairs.append((student, model.teacher(image[:, :3])[0]))
+            pairs.append(
+                (
+                    model.backbone(image[:, 3:])[0],
+                    model.teacher(image[:, :3])[0],
+                )
+            )
     return pairs
 
 
-@pytest.mark.parametrize('target', [None, 20.0])
-def test_scale_and_energy_are_those_of_the_pairs(target):
-    scale = dict(scale=None, target_norm=target)
-    pairs = features(build(scale=scale), Pairs())
+def test_scale_and_energy_are_those_of_the_pairs():
+    pairs = features(build(scale='auto'), Pairs())
     student, teacher = (
         torch.stack([pair[i].norm(dim=1) for pair in pairs]).mean()
         for i in range(2)
     )
-    factor = (target or student) / teacher
+    factor = student / teacher
     energy = torch.stack(
         [0.5 * (factor * t).square().sum() for _, t in pairs]
     ).mean()
-    point = calibrate(build(scale=scale), Pairs())
+    point = calibrate(build(scale='auto'), Pairs())
     torch.testing.assert_close(point.scale.factor, factor)
     torch.testing.assert_close(point.loss.energy, energy)
     # A student that gives zeros loses 1 on average.
@@ -119,9 +122,33 @@ def test_scale_and_energy_are_those_of_the_pairs(target):
 
 def test_given_scale_is_kept():
     whole = calibrate(build(), Pairs())
-    point = calibrate(build(scale=dict(scale=0.5)), Pairs())
+    point = calibrate(build(scale=0.5), Pairs())
     assert point.scale.factor == 0.5
     torch.testing.assert_close(point.loss.energy, whole.loss.energy / 4)
+
+
+def test_padding_does_not_count():
+    class Padded(Pairs):
+        """Half of each image is padding, of whatever was there."""
+
+        def __getitem__(self, index):
+            pair = super().__getitem__(index)
+            pair['inputs'] = pair['inputs'][..., :48]
+            pair['data_samples'].set_metainfo(dict(img_shape=(64, 48)))
+            return pair
+
+    # pool5 of 64 x 48 padded to 64 x 64 has a column whose centre is outside.
+    padded = build()
+    padded.data_preprocessor.pad_size_divisor = 32
+    point = calibrate(padded, Padded())
+    energies = []
+    for i in range(7):
+        image = Padded()[i]['inputs'][None, :3] - 9.0
+        image = torch.nn.functional.pad(image, (0, 16))
+        with torch.no_grad():
+            feature = padded.teacher(image)[0][..., :1]
+        energies.append(0.5 * feature.square().sum())
+    torch.testing.assert_close(point.loss.energy, sum(energies) / 7)
 
 
 def test_pairs_are_spread_over_the_data():
@@ -131,7 +158,7 @@ def test_pairs_are_spread_over_the_data():
 
 
 def test_nothing_else_changes():
-    model = build(scale=dict(scale=None))
+    model = build(scale='auto')
     model.train()
     before = {k: v.clone() for k, v in model.state_dict().items()}
     calibrate(model, Pairs())
@@ -142,24 +169,39 @@ def test_nothing_else_changes():
     assert all(p.grad is None for p in model.parameters())
 
 
-def test_loaded_values_are_not_measured_again():
-    model = build(scale=dict(scale=None))
+def test_resumed_values_are_not_measured_again():
+    model = build(scale='auto')
     calibrate(model, Pairs())
-    resumed = build(scale=dict(scale=None))
+    resumed = build(scale='auto')
     resumed.load_state_dict(model.state_dict())
     data = Pairs()
-    calibrate(resumed, data)
+    calibrate(resumed, data, iteration=1)
     assert not data.seen
     # A checkpoint from before the calibration is measured.
-    calibrate(build(scale=dict(scale=None)), data)
+    calibrate(build(scale='auto'), data, iteration=1)
     assert data.seen
+
+
+@pytest.mark.parametrize('scale', [None, 0.5, 'auto'])
+def test_values_of_another_transfer_are_measured_anew(scale):
+    other = build(scale='auto')
+    calibrate(other, Pairs())
+    other.points[0].loss.energy.fill_(83.0)
+    other.points[0].scale.factor.fill_(7.0)
+    model = build(scale=scale)
+    expected = calibrate(build(scale=scale), Pairs())
+    model.load_state_dict(other.state_dict(), strict=False)  # load_from
+    assert not model.points[0].needs_calibration
+    point = calibrate(model, Pairs())
+    assert point.loss.energy == expected.loss.energy
+    assert point.scale.factor == expected.scale.factor
 
 
 def test_independent_of_the_number_of_workers(tmp_path):
     found = []
     for workers in (0, 2):
         runner = Runner(
-            model=config(scale=dict(scale=None)),
+            model=config(scale='auto'),
             work_dir=str(tmp_path),
             train_dataloader=dict(
                 batch_size=2,
@@ -203,12 +245,13 @@ def test_teacher_that_says_nothing(value):
 
 
 def test_student_that_gives_no_norm():
-    model = build(scale=dict(scale=None))
-    torch.nn.init.zeros_(model.transfer_points[0].adaptation.conv.weight)
-    torch.nn.init.zeros_(model.transfer_points[0].adaptation.conv.bias)
-    with pytest.raises(ValueError, match=r"student's.*'pool5'.*target_norm="):
+    model = build(scale='auto')
+    for parameter in model.backbone.conv5.parameters():
+        torch.nn.init.zeros_(parameter)
+    with pytest.raises(ValueError, match=r"student's.*'pool5'.*to a number"):
         calibrate(model, Pairs())
-    # With a given norm, or a given scale, it does not matter.
-    point = model.transfer_points[0]
-    point.scale.target_norm = 3.0
-    assert calibrate(model, Pairs()).scale.factor > 0
+    # With a given scale it does not matter.
+    model = build(scale=2.0)
+    for parameter in model.backbone.conv5.parameters():
+        torch.nn.init.zeros_(parameter)
+    assert calibrate(model, Pairs()).loss.energy > 0

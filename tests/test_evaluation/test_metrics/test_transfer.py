@@ -1,3 +1,5 @@
+import random
+
 import numpy as np
 import pytest
 import torch
@@ -5,60 +7,79 @@ import torch
 from mmxdistill.evaluation.metrics import TransferMetric
 
 
-def batch(student, teacher):
-    cells = (0, 2, 3)
+def stats(student, teacher, loss=1.0):
+    """Sums of features (C, cells) of one pair."""
     return dict(
-        transfer_stats=dict(
-            p=dict(
-                images=len(teacher),
-                loss=float(len(teacher)),
-                cells=teacher.numel() // teacher.shape[1],
-                error=((student - teacher) ** 2).sum(cells),
-                total=teacher.sum(cells),
-                square=(teacher**2).sum(cells),
-            )
+        p=dict(
+            loss=loss,
+            cells=teacher.shape[1],
+            error=float(((student - teacher) ** 2).sum()),
+            square=float((teacher**2).sum()),
+            total=teacher.sum(1),
         )
     )
 
 
-def evaluate(pairs):
+def evaluate(samples, size=None):
     metric = TransferMetric()
-    for pair in pairs:
-        metric.process(None, [batch(*pair)])
-    return metric.evaluate(len(pairs))
+    for sample in samples:
+        metric.process(None, [sample])
+    return metric.evaluate(size or len(samples))
 
 
-def features(n=5):
+def sample(i, *pair, **kwargs):
+    return dict(img_id=i, transfer_stats=stats(*pair, **kwargs))
+
+
+def features(n=7):
     generator = torch.Generator().manual_seed(0)
-    shape = (2, 3, 4, 5)
     return [
-        torch.randn(shape, generator=generator, dtype=torch.float64) * 2 + 9
-        for _ in range(n)
+        torch.randn(3, 4 + i, generator=generator, dtype=torch.float64) * 2 + 9
+        for i in range(n)
     ]
 
 
 def test_perfect_mean_and_noise():
     teacher = features()
-    result = evaluate([(t, t) for t in teacher])
-    assert result['transfer/explained_variance_p'] == pytest.approx(1)
-    stacked = torch.cat(teacher)
-    mean = stacked.mean((0, 2, 3), keepdim=True)
-    result = evaluate([(mean.expand_as(t), t) for t in teacher])
-    assert result['transfer/explained_variance_p'] == pytest.approx(0)
-    noise = [t + torch.randn_like(t) for t in teacher]
-    result = evaluate(list(zip(noise, teacher, strict=True)))
-    error = ((torch.cat(noise) - stacked) ** 2).sum()
-    expected = 1 - error / ((stacked - mean) ** 2).sum()
-    np.testing.assert_allclose(
-        result['transfer/explained_variance_p'], float(expected)
+    key = 'transfer/explained_variance_p'
+    result = evaluate([sample(i, t, t) for i, t in enumerate(teacher)])
+    assert result[key] == pytest.approx(1)
+    stacked = torch.cat(teacher, 1)
+    mean = stacked.mean(1, keepdim=True)
+    result = evaluate(
+        [sample(i, mean.expand_as(t), t) for i, t in enumerate(teacher)]
     )
+    assert result[key] == pytest.approx(0)
+    noise = [t + torch.randn_like(t) for t in teacher]
+    result = evaluate(
+        [sample(i, *p) for i, p in enumerate(zip(noise, teacher, strict=True))]
+    )
+    error = ((torch.cat(noise, 1) - stacked) ** 2).sum()
+    expected = 1 - error / ((stacked - mean) ** 2).sum()
+    np.testing.assert_allclose(result[key], float(expected))
 
 
-def test_loss_is_averaged_over_images():
-    teacher = features(1)[0]
-    result = evaluate([(teacher, teacher), (teacher[:1], teacher[:1])])
-    # Losses 2 and 1 of batches of 2 images and 1 image.
-    assert result['transfer/l2_p'] == pytest.approx((2 * 2 + 1) / 3)
+def test_neither_order_nor_duplicates_change_a_digit():
+    teacher = features()
+    samples = [
+        sample(i, t + 0.1 * i, t, loss=0.1 + i / 3)
+        for i, t in enumerate(teacher)
+    ]
+    expected = evaluate(samples)
+    for seed in range(5):
+        shuffled = samples + random.Random(seed).sample(samples, 3)
+        random.Random(seed).shuffle(shuffled)
+        assert evaluate(shuffled) == expected
+    losses = [s['transfer_stats']['p']['loss'] for s in samples]
+    assert expected['transfer/l2_p'] == pytest.approx(np.mean(losses))
+
+
+def test_pairs_without_names_are_cut_to_the_size():
+    t = features(1)[0]
+    nameless = [
+        dict(transfer_stats=stats(t, t, loss=x)) for x in (1.0, 3.0, 1.0)
+    ]
+    assert evaluate(nameless, 2)['transfer/l2_p'] == 2
 
 
 def test_other_models():

@@ -15,23 +15,34 @@ def test_constant():
     assert not list(layer.parameters())
 
 
-@pytest.mark.parametrize(('target', 'factor'), [(None, 3.0), (5.0, 2.5)])
-def test_measured(target, factor):
-    layer = FeatureScale(None, target_norm=target)
+def test_measured():
+    layer = FeatureScale('auto')
     assert layer.needs_calibration
     x = torch.randn(2, 3)
-    torch.testing.assert_close(layer(x), x)
+    with pytest.raises(RuntimeError, match='TransferCalibrationHook'):
+        layer(x)
     layer.calibrate(teacher_norm=2.0, student_norm=6.0)
     assert not layer.needs_calibration
-    torch.testing.assert_close(layer(x), factor * x)
-    resumed = FeatureScale(None)
+    torch.testing.assert_close(layer(x), 3 * x)
+    resumed = FeatureScale('auto')
     resumed.load_state_dict(layer.state_dict())
-    torch.testing.assert_close(resumed(x), factor * x)
+    torch.testing.assert_close(resumed(x), 3 * x)
 
 
-def test_bad_factor():
-    with pytest.raises(ValueError, match='positive'):
-        FeatureScale(-1.0)
+def test_given_factor_is_not_measured_or_loaded():
+    layer = FeatureScale(0.5)
+    layer.calibrate(teacher_norm=2.0, student_norm=6.0)
+    layer.load_state_dict(dict(factor=torch.tensor(3.0)), strict=False)
+    assert layer.factor == 0.5
+    assert FeatureScale(None).factor == 1
+
+
+@pytest.mark.parametrize(
+    'scale', [-1.0, 0, float('nan'), 'atuo', True, dict(scale=None)]
+)
+def test_bad_factor(scale):
+    with pytest.raises(ValueError, match="write scale='auto'"):
+        FeatureScale(scale)
 
 
 def layer(type, **kwargs):
