@@ -206,6 +206,7 @@ def test_model_trains_and_predicts(name):
     cfg = load(name)
     model = MODELS.build(simplify(cfg.model))
     for point in getattr(model, 'points', ()):
+        point.scale.calibrate(1.0, 1.0)
         point.loss.calibrate(1.0)
     data = next(datasets(cfg))[1]
     metainfo = data.get('metainfo', DATASETS.get(data['type']).METAINFO)

@@ -18,7 +18,7 @@ from mmengine.structures import InstanceData
 from nets import fast_rcnn, preprocessor
 
 from mmxdistill.caffe import collect_blobs, read_caffemodel
-from mmxdistill.models.detectors.feature_tap import FeatureTap
+from mmxdistill.models.features import FeatureExtractor
 from mmxdistill.registry import MODELS
 
 TOOLS = Path(__file__).parents[2] / 'tools' / 'model_converters'
@@ -124,9 +124,9 @@ def check_stream(model, images, rois, prefix, blobs, label):
         f'cls_score_{stream}': f'{HEAD}fc_cls',
         f'bbox_pred_{stream}': f'{HEAD}fc_reg',
     }
-    tap = FeatureTap(model, list(names.values()), label)
+    extract = FeatureExtractor(model, list(names.values()), label)
     with torch.no_grad():
-        found = tap(torch.tensor(images), torch.tensor(rois))
+        found = extract(torch.tensor(images), torch.tensor(rois))
     for blob, name in names.items():
         assert_close(
             found[name], in_mm_order(blob, blobs[blob]), (label, blob)

@@ -26,8 +26,8 @@ RUNS = {
     ],
     'transfer_step': [
         '--size 60 64 --batch 1 --rounds 1',
-        '--pair squeezenet-squeezenet --dtype bf16 --size 60 64 --rounds 2',
-        '--pair vgg16-caffenet --size 64 30 --batch 1 --rounds 1',
+        '--pairs squeezenet-squeezenet --dtype bf16 --size 60 64 --rounds 2',
+        '--pairs vgg16-caffenet --size 64 30 --batch 1 --rounds 1',
     ],
 }
 
@@ -40,7 +40,9 @@ def ratios(output: str) -> list[float]:
         heads = [match.end() for match in re.finditer(r'(?<=\s)x\b', line)]
         if heads and not re.search(r'\d x \d', line):
             ends = heads
-        elif ends and line.strip():
+        elif not line.strip():
+            ends = []
+        elif ends:
             found += [float(line[:end].split()[-1]) for end in ends]
     return found
 

@@ -6,9 +6,12 @@ distance, SGD. The loops take turns, a few iterations each, so that other load
 on the machine hits all of them; ratios are medians over the rounds. The bare
 loop runs twice: what its second copy differs by is noise.
 
+The bare loop has only what has to run: of a ResNet-50 whose layer1 is wanted,
+the stem and layer1.
+
     python tools/benchmarks/transfer_step.py
     python tools/benchmarks/transfer_step.py --device cuda --dtype bf16 \
-        --pair vgg16-caffenet --size 688 904 --batch 16 --iterations 20
+        --pairs vgg16-caffenet --size 688 904 --batch 16 --iterations 20
 """
 
 import argparse
@@ -39,15 +42,18 @@ from mmxdistill.registry import MODELS
 
 Step = Callable[[], Tensor]
 
-CAFFENET = dict(type='mmxdistill.CaffeNet')
-CAFFENET_HHA = dict(type='mmxdistill.CaffeNet', geometry='hha')
-VGG16 = dict(type='mmxdistill.VGG16')
-SQUEEZENET = dict(type='mmxdistill.SqueezeNet')
-# Teacher, student, their feature, its channels in each.
+POOL5 = dict(out_features=('pool5',))
+CAFFENET = dict(type='mmxdistill.CaffeNet', **POOL5)
+CAFFENET_HHA = dict(**CAFFENET, geometry='hha')
+VGG16 = dict(type='mmxdistill.VGG16', **POOL5)
+SQUEEZENET = dict(type='mmxdistill.SqueezeNet', out_features=('fire9',))
+RESNET50 = dict(type='ResNet', depth=50)
+# Teacher, student, their feature.
 PAIRS = {
-    'caffenet-caffenet': (CAFFENET, CAFFENET_HHA, 'pool5', 256, 256),
-    'vgg16-caffenet': (VGG16, CAFFENET_HHA, 'pool5', 512, 256),
-    'squeezenet-squeezenet': (SQUEEZENET, SQUEEZENET, 'fire9', 512, 512),
+    'caffenet-caffenet': (CAFFENET, CAFFENET_HHA, 'pool5'),
+    'vgg16-caffenet': (VGG16, CAFFENET_HHA, 'pool5'),
+    'squeezenet-squeezenet': (SQUEEZENET, SQUEEZENET, 'fire9'),
+    'resnet50-resnet50': (RESNET50, RESNET50, 'layer1'),
 }
 # One H200: dense TFLOP/s (float32 convolutions of PyTorch run in TF32), and
 # TB/s of its memory.
@@ -90,7 +96,10 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        '--pair', choices=list(PAIRS), default='caffenet-caffenet'
+        '--pairs',
+        nargs='+',
+        choices=list(PAIRS),
+        default=['caffenet-caffenet', 'resnet50-resnet50'],
     )
     parser.add_argument(
         '--size',
@@ -112,9 +121,9 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def build_model(args: argparse.Namespace) -> SupervisionTransfer:
+def build_model(pair: str, device: str) -> SupervisionTransfer:
     """The transfer as a config describes it, with random weights."""
-    teacher, student, feature, out_channels, in_channels = PAIRS[args.pair]
+    teacher, student, feature = PAIRS[pair]
     statistics = dict(mean=[102.98, 115.95, 122.77])
     MMLogger.get_current_instance().setLevel('WARNING')
     init_default_scope('mmdet')
@@ -134,17 +143,13 @@ def build_model(args: argparse.Namespace) -> SupervisionTransfer:
                 dict(
                     teacher=feature,
                     student=feature,
-                    adaptation=dict(
-                        type='mmxdistill.AdaptationNeck',
-                        in_channels=in_channels,
-                        out_channels=out_channels,
-                    ),
+                    adaptation=dict(type='mmxdistill.AdaptationNeck'),
                 )
             ],
         )
     )
     model.init_weights()
-    return model.to(args.device).train()
+    return model.to(device).train()
 
 
 @torch.no_grad()
@@ -172,11 +177,24 @@ def prepare(
     return data, inputs, samples
 
 
+def needed_part(network: nn.Module, feature: str) -> nn.Module:
+    """A copy of what has to run of a network."""
+    network = copy.deepcopy(network)
+    if not hasattr(network, feature) or hasattr(network, 'out_features'):
+        return network  # stops at its out_features
+    layers: list[nn.Module] = []
+    for name, layer in network.named_children():
+        layers.append(layer)
+        if name == feature:
+            break
+    return nn.Sequential(*layers)
+
+
 def bare_step(model: Any, inputs: Tensor, autocast: torch.autocast) -> Step:
     """One iteration written by hand."""
-    teacher = copy.deepcopy(model.teacher)
-    student = copy.deepcopy(model.backbone)
     point = model.points[0]
+    teacher = needed_part(model.teacher, point.teacher)
+    student = needed_part(model.backbone, point.student)
     adaptation = nn.Sequential(
         copy.deepcopy(point.adaptation.conv), nn.ReLU(inplace=True)
     )
@@ -187,8 +205,8 @@ def bare_step(model: Any, inputs: Tensor, autocast: torch.autocast) -> Step:
     def step() -> Tensor:
         with autocast:
             with torch.no_grad():
-                (target,) = teacher(rgb)
-            (feature,) = student(hha)
+                target = only(teacher(rgb))
+            feature = only(student(hha))
             loss = factor * functional.mse_loss(
                 adaptation(feature), target, reduction='sum'
             )
@@ -198,6 +216,11 @@ def bare_step(model: Any, inputs: Tensor, autocast: torch.autocast) -> Step:
         return loss
 
     return step
+
+
+def only(output: Any) -> Tensor:
+    """The feature, of a network that gives a tuple of one."""
+    return output if isinstance(output, Tensor) else output[0]
 
 
 def model_step(
@@ -290,8 +313,11 @@ def h200_bound(model: Any, inputs: Tensor, dtype: str) -> float:
 
     rgb, hha = inputs.chunk(2, 1)
     adaptation = model.points[0].adaptation
-    teacher, frozen = work(lambda: model.teacher(rgb))
-    student, trained = work(lambda: adaptation(*model.backbone(hha)))
+    point = model.points[0]
+    network = needed_part(model.teacher, point.teacher)
+    teacher, frozen = work(lambda: network(rgb))
+    network = needed_part(model.backbone, point.student)
+    student, trained = work(lambda: adaptation(only(network(hha))))
     flops = sum(teacher) + 3 * sum(student) - student[0]
     traffic = {'bf16': 2, 'fp32': 4}[dtype] * (2 * frozen + 6 * trained)
     print(f'a step: {flops / 1e9:.1f} GFLOP, {traffic / 1e9:.2f} GB')
@@ -321,16 +347,13 @@ def report(
         )
 
 
-def main() -> None:
-    """Let all loops take turns and print a table."""
-    args = parse_args()
-    torch.set_num_threads(args.threads)
+def measure(pair: str, args: argparse.Namespace) -> None:
+    """Let all loops of a pair take turns and print a table."""
     torch.manual_seed(args.seed)
-    torch.backends.cudnn.benchmark = True
-    model = build_model(args)
+    model = build_model(pair, args.device)
     data, inputs, samples = prepare(model, args)
     print(
-        f'{args.pair}, {args.batch} images padded to '
+        f'{pair} ({PAIRS[pair][2]}), {args.batch} images padded to '
         f'{inputs.shape[2]} x {inputs.shape[3]}, {args.dtype}, {args.device}, '
         f'{args.threads} thread(s), torch {torch.__version__}'
     )
@@ -352,6 +375,16 @@ def main() -> None:
         for name in list(steps) if i % 2 else reversed(steps):
             costs[name].append(run(steps[name], args))
     report(costs, bound, args)
+
+
+def main() -> None:
+    """Measure one pair of networks after the other."""
+    args = parse_args()
+    torch.set_num_threads(args.threads)
+    torch.backends.cudnn.benchmark = True
+    for i, pair in enumerate(args.pairs):
+        print(end='\n' * (i > 0))
+        measure(pair, args)
 
 
 if __name__ == '__main__':

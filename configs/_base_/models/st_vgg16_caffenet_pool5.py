@@ -15,7 +15,7 @@ model = dict(
                 in_channels=256,
                 out_channels=512,
             ),
-            scale=dict(scale=None),
+            scale='auto',
         )
     ],
 )

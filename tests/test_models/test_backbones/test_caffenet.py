@@ -60,7 +60,7 @@ def test_released_fillers_of_a_whole_detector() -> None:
     """The weights that no file brings, as the detector's config has them."""
     torch.manual_seed(0)
     cfg = Config.fromfile(config_path('_base_/models/fast_rcnn_caffenet.py'))
-    del cfg.model.data_preprocessor
+    cfg.model.pop('data_preprocessor', None)
     cfg.model.backbone.geometry = 'hha'
     cfg.model.roi_head.bbox_head.fc_channels = 512
     model = MODELS.build(cfg.model)

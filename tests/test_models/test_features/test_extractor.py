@@ -302,12 +302,7 @@ HRNET = dict(
         (PVT, 'layers.2.1.0', 'tokens', (8, 4, 6)),
         (HRNET, 'backbone[3]', 'map', (32, 2, 3)),
         (HRNET, 'stage2.0[1]', 'map', (8, 8, 12)),
-        (
-            dict(type='SSDVGG', depth=11, out_feature_indices=(16, 26)),
-            'backbone[0]',
-            'map',
-            (512, 4, 6),
-        ),
+        (dict(type='SSDVGG', depth=11), 'features.16', 'map', (512, 4, 6)),
     ],
 )
 def test_backbones_of_mmdet(config, name, kind, shape):
