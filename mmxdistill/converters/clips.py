@@ -8,10 +8,9 @@ from typing import Any
 
 import cv2
 
-from mmxdistill.converters.images import read_image
+from mmxdistill.converters.images import IMAGE_SUFFIXES, read_image
 from mmxdistill.converters.work_list import Source, find_files, walk
 
-IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.ppm', '.tif', '.tiff')
 VIDEOS = ('.avi', '.mp4', '.mkv', '.mov', '.mpg', '.mpeg', '.webm', '.wmv')
 
 
@@ -108,20 +107,21 @@ def find_clips(source: Path, root: Path | None) -> list[Clip]:
     """List the videos and frame folders of the source.
 
     Raises:
-        SystemExit: There are none, or two would go to the same place.
+        FileNotFoundError: There is no such source.
+        ValueError: There are none, or two would go to the same place.
     """
     files: list[Source] = []
-    for item in find_files(source, IMAGES + VIDEOS, root):
+    for item in find_files(source, IMAGE_SUFFIXES + VIDEOS, root):
         # A list may name folders; an empty one fails when it is opened.
         inside = [
             Source(found.path, item.name / found.name)
-            for found in walk(item.path, IMAGES + VIDEOS)
+            for found in walk(item.path, IMAGE_SUFFIXES + VIDEOS)
         ]
         files += inside or [item]
     clips = []
     folders = defaultdict(list)
     for item in files:
-        if item.path.suffix.lower() in IMAGES:
+        if item.path.suffix.lower() in IMAGE_SUFFIXES:
             folders[item.name.parent].append(item.path)
         else:
             clips.append(Clip(item.name.with_suffix(''), item.path))
@@ -130,8 +130,8 @@ def find_clips(source: Path, root: Path | None) -> list[Clip]:
     for clip in clips:
         other = places.setdefault(clip.name, clip)
         if other is not clip:
-            raise SystemExit(
-                f'Error: {other} and {clip} would both be written to '
+            raise ValueError(
+                f'{other} and {clip} would both be written to '
                 f'{clip.name}: rename one'
             )
     return clips

@@ -16,6 +16,7 @@ from mmxdistill.converters.images import read_image
 from mmxdistill.converters.matlab import read_mat
 from mmxdistill.converters.video_frames import list_frames
 from mmxdistill.safe_pickle import read_pickle
+from mmxdistill.text_files import read_text
 
 __all__ = [
     'CLASSES',
@@ -140,16 +141,12 @@ class JHMDBFolder:
             found = read_puppet_boxes(path, size)
         else:
             tube = _tubes_in_process(self.labels).get(name, {})
+            _check_length(self.labels, name, max(tube, default=0), frames)
             found = [
                 tube.get(i, np.empty((0, 4)))
-                for i in range(1, max([len(frames), *tube]) + 1)
+                for i in range(1, len(frames) + 1)
             ]
-        if len(found) > len(frames):
-            raise ValueError(
-                f"'{self.labels}' has labels of {len(found)} frames of "
-                f'{name}, but there are {len(frames)}: the video is '
-                'incomplete, or another'
-            )
+        _check_length(self.labels, name, len(found), frames)
         boxes: Boxes = []
         skipped = []
         for number, rows in enumerate(found, 1):
@@ -163,6 +160,16 @@ class JHMDBFolder:
                 )
         boxes += [np.empty((0, 4))] * (len(frames) - len(boxes))
         return JHMDBVideo(name, frames, size, boxes, tuple(skipped))
+
+
+def _check_length(
+    labels: Path, name: str, last: int, frames: Sequence[Path]
+) -> None:
+    if last > len(frames):
+        raise ValueError(
+            f"'{labels}' has labels of {last} frames of {name}, but there "
+            f'are {len(frames)}: the video is incomplete, or another'
+        )
 
 
 def read_split(folder: Path, number: int) -> dict[str, list[str]]:
@@ -199,7 +206,7 @@ def read_split(folder: Path, number: int) -> dict[str, list[str]]:
     split: dict[str, list[str]] = dict(train=[], test=[])
     for action in CLASSES:
         seen = set()
-        text = found[action].read_text(encoding='utf-8')
+        text = read_text(found[action])
         for line_number, line in enumerate(text.splitlines(), 1):
             match = _LINE.fullmatch(line.strip())
             if not match or match[1] in seen:
@@ -273,8 +280,8 @@ def read_tubes(path: Path) -> dict[str, dict[int, np.ndarray]]:
             if rows.shape[1] != 5 or not np.isfinite(rows).all():
                 raise ValueError(f'{video} has rows of {rows.shape[1]}')
             numbers = rows[:, 0].astype(int)
-            if numbers.min() < 1:
-                raise ValueError(f'{video} has a frame {numbers.min()}')
+            if numbers.min() < 1 or (numbers != rows[:, 0]).any():
+                raise ValueError(f'{video} has a frame {rows[:, 0].min()}')
             tubes[video] = {
                 int(n): rows[numbers == n, 1:] for n in np.unique(numbers)
             }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import configparser
-import csv
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 from mmxdistill.converters.coco import clip_box
 from mmxdistill.converters.images import read_image
 from mmxdistill.converters.video_frames import list_frames
+from mmxdistill.text_files import read_text
 
 __all__ = ['CLASSES', 'LABEL_FILES', 'MOTBox', 'MOTSequence', 'read_sequence']
 
@@ -24,10 +25,27 @@ _MIN_COLUMNS = 7
 # Files of MOT16 and later say in these what a box is and how visible; those
 # of 2015 have ten columns, of which the last three are a place in 3-D.
 _COLUMNS_WITH_CLASS = 9
-_PEDESTRIAN = 1
-# On a vehicle, static person, distractor, reflection: neither right nor
-# wrong to detect.
-_IGNORED = (2, 7, 8, 12)
+_COLUMNS_OF_2015 = (7, 10)
+# Class numbers of MOTChallenge, from 1.
+_MOT_LABELS = (
+    'pedestrian',
+    'person on vehicle',
+    'car',
+    'bicycle',
+    'motorbike',
+    'non motorized vehicle',
+    'static person',
+    'distractor',
+    'occluder',
+    'occluder on the ground',
+    'occluder full',
+    'reflection',
+    'crowd',
+)
+_WANTED = ('pedestrian', 'person')
+# Neither right nor wrong to detect.
+_IGNORED = ('person on vehicle', 'static person', 'distractor', 'reflection')
+_LABELS = 'labels.txt'
 
 
 @dataclass(frozen=True)
@@ -77,7 +95,11 @@ def read_sequence(folder: Path, kind: str = 'gt') -> MOTSequence:
 
         img1/000001.jpg ...
         gt/gt.txt             (or det/det.txt)
+        gt/labels.txt         (names of the classes, if they are others)
         seqinfo.ini           (checked if it is there)
+
+    Without ``labels.txt``, class numbers are MOTChallenge's. Tools such as
+    CVAT export others with this file: classes are then taken by their name.
 
     Args:
         folder (Path): The sequence.
@@ -102,14 +124,16 @@ def read_sequence(folder: Path, kind: str = 'gt') -> MOTSequence:
     counts: Counter[str] = Counter()
     skipped = []
     path = folder / LABEL_FILES[kind]
-    for row in _read_rows(path, len(frames)):
-        ignored = False
-        if kind == 'gt' and len(row) == _COLUMNS_WITH_CLASS:
-            ignored = int(row[7]) in _IGNORED
-            if int(row[7]) != _PEDESTRIAN and not ignored:
+    rows = _read_rows(path, len(frames))
+    labels = _class_names(folder, path, rows) if kind == 'gt' else None
+    for row in rows:
+        ignored = kind == 'gt' and row[6] == 0
+        if labels is not None:
+            label = labels[int(row[7]) - 1]
+            ignored |= label in _IGNORED
+            if label not in _WANTED and label not in _IGNORED:
                 counts['of other classes'] += 1
                 continue
-        ignored |= kind == 'gt' and row[6] == 0
         # The first pixel is 1.
         x, y = row[2] - 1, row[3] - 1
         corners = np.array([x, y, x + row[4], y + row[5]])
@@ -136,12 +160,74 @@ def read_sequence(folder: Path, kind: str = 'gt') -> MOTSequence:
     )
 
 
+def _class_names(
+    folder: Path, path: Path, rows: list[list[float]]
+) -> tuple[str, ...] | None:
+    """Names of the classes, None if the boxes have no class: pedestrians.
+
+    Raises:
+        ValueError: It is not known what the numbers in the file mean.
+    """
+    columns = len(rows[0])
+    places = (folder / 'gt', folder, folder.parent)
+    found = [place / _LABELS for place in places]
+    file = next(filter(Path.is_file, found), None)
+    names = _MOT_LABELS
+    if file is not None:
+        lines = read_text(file).splitlines()
+        names = tuple(
+            re.sub(r'[\s_-]+', ' ', line.strip().lower()) for line in lines
+        )
+        while names and not names[-1]:
+            names = names[:-1]
+        if not set(names) & set(_WANTED):
+            raise ValueError(
+                f"'{file}' names the classes {list(names)}, of which none is "
+                f'{" or ".join(_WANTED)}: rename the one that is'
+            )
+    if columns == _COLUMNS_WITH_CLASS:
+        unknown = {row[7] for row in rows} - set(range(1, len(names) + 1))
+        if unknown:
+            raise ValueError(
+                f"'{path}' has the class {min(unknown):g}, but "
+                f'{file or "MOTChallenge"} has 1 to {len(names)}: name the '
+                f"classes in '{found[0]}', one a line, the first is class 1"
+            )
+        return names
+    if file is not None and set(names) - set(_WANTED):
+        raise ValueError(
+            f"'{file}' names {len(names)} classes, but the {columns} columns "
+            f"of '{path}' say no class: nine are needed (frame, id, x, y, "
+            'width, height, flag, class, visible part)'
+        )
+    if columns not in _COLUMNS_OF_2015 or _is_visdrone(rows):
+        raise ValueError(
+            f"'{path}' has {columns} columns that are not those of "
+            'MOTChallenge (VisDrone has ten: ..., category, truncation, '
+            'occlusion): write frame, id, x, y, width, height, flag, class, '
+            f"visible part, and name the classes in '{found[0]}'"
+        )
+    return None
+
+
+def _is_visdrone(rows: list[list[float]]) -> bool:
+    """Whether the last of ten columns hold no place, but small integers."""
+    last = {tuple(row[7:]) for row in rows}
+    return last != {(-1, -1, -1)} and all(
+        len(row) == 3
+        and row[0] in range(12)
+        and row[1] in (-1, 0, 1)
+        and row[2] in (-1, 0, 1, 2)
+        for row in last
+    )
+
+
 def _check_info(path: Path, length: int, height: int, width: int) -> None:
     if not path.is_file():
         return
     parser = configparser.ConfigParser()
     try:
-        parser.read_string(path.read_text(encoding='utf-8'))
+        parser.read_string(read_text(path))
         section = parser['Sequence']
         names = ('seqLength', 'imWidth', 'imHeight')
         stated = tuple(section.getint(name) for name in names)
@@ -161,30 +247,34 @@ def _read_rows(path: Path, length: int) -> list[list[float]]:
             f"'{path}' does not exist (test sequences have det/det.txt only)"
         )
     rows: list[list[float]] = []
-    with path.open(newline='', encoding='utf-8') as file:
-        for number, cells in enumerate(csv.reader(file), 1):
-            if not cells:
-                continue
-            try:
-                row = [float(cell) for cell in cells]
-            except ValueError:
-                row = []
-            if len(row) < _MIN_COLUMNS or not np.isfinite(row[:7]).all():
-                raise ValueError(
-                    f"'{path}' line {number}: expected frame, id, x, y, "
-                    f'width, height, flag, ...; found {",".join(cells)[:80]!r}'
-                )
-            if not 1 <= row[0] <= length:
-                raise ValueError(
-                    f"'{path}' line {number}: frame {row[0]:g}, but the "
-                    f'sequence has frames 1 to {length}'
-                )
-            if rows and len(rows[0]) != len(row):
-                raise ValueError(
-                    f"'{path}' line {number} has {len(row)} columns, line 1 "
-                    f'has {len(rows[0])}: the file is damaged'
-                )
-            rows.append(row)
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        cells = line.split(',')
+        if not line.strip():
+            continue
+        try:
+            row = [float(cell) for cell in cells]
+        except ValueError:
+            row = []
+        if (
+            len(row) < _MIN_COLUMNS
+            or not np.isfinite(row[:7]).all()
+            or any(value % 1 for value in row[:2])
+        ):
+            raise ValueError(
+                f"'{path}' line {number}: expected frame, id, x, y, "
+                f'width, height, flag, ...; found {line[:80]!r}'
+            )
+        if not 1 <= row[0] <= length:
+            raise ValueError(
+                f"'{path}' line {number}: frame {row[0]:g}, but the "
+                f'sequence has frames 1 to {length}'
+            )
+        if rows and len(rows[0]) != len(row):
+            raise ValueError(
+                f"'{path}' line {number} has {len(row)} columns, line 1 "
+                f'has {len(rows[0])}: the file is damaged'
+            )
+        rows.append(row)
     if not rows:
         raise ValueError(f"'{path}' is empty")
     return rows

@@ -1,7 +1,7 @@
 """Lists and annotation files that converters write last."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,6 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     )
 
 
-def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Write a text file."""
-    with atomic_write(path) as file:
-        file.writelines(f'{line}\n'.encode() for line in lines)
-
-
 def report_left_out(out: Path, parts: Mapping[str, Sequence[str]]) -> None:
     """Write all that was left out to a file, and print how much it is.
 
@@ -40,5 +34,6 @@ def report_left_out(out: Path, parts: Mapping[str, Sequence[str]]) -> None:
         print(f'{len(texts)} {what}')
         for text in texts[:_SHOWN]:
             print(f'  {text}')
-    write_lines(out / LEFT_OUT, lines)
+    with atomic_write(out / LEFT_OUT) as file:
+        file.writelines(f'{line}\n'.encode() for line in lines)
     print(f'{out / LEFT_OUT}: all of these')

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from mmxdistill.text_files import read_text
+
 __all__ = ['SPLIT_SIZES', 'check_avi', 'read_split']
 
 # Videos in the published lists; a shorter one of the same name is cut off.
@@ -35,11 +37,8 @@ def read_split(path: Path) -> list[str]:
         FileNotFoundError: There is no such file.
         ValueError: It is another file, is cut off, or names a video twice.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"split file '{path}' does not exist")
     names: dict[str, int] = {}
-    text = path.read_text(encoding='utf-8', errors='replace')
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         if not line.strip():
             continue
         match = _LINE.fullmatch(line.strip())

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from itertools import islice
 from pathlib import Path
 
 __all__ = ['list_frames']
 
-_FRAME = re.compile(r'(\d+)\.(?:png|jpg)')
+# Some tools write the suffix in capitals.
+_FRAME = re.compile(r'(\d{1,18})\.(?:png|jpe?g)', re.IGNORECASE)
 
 
 def list_frames(folder: Path) -> tuple[Path, ...]:
@@ -28,17 +31,20 @@ def list_frames(folder: Path) -> tuple[Path, ...]:
         raise FileNotFoundError(f"'{folder}' does not exist")
     matches = ((_FRAME.fullmatch(p.name), p) for p in folder.iterdir())
     found = sorted((int(match[1]), path) for match, path in matches if match)
-    numbers = [number for number, _ in found]
+    numbers = Counter(number for number, _ in found)
     if not found:
         raise ValueError(
             f"'{folder}' holds no frames (00001.png, 00002.png, ...)"
         )
-    if numbers != list(range(1, len(found) + 1)):
-        missing = sorted(set(range(1, numbers[-1] + 1)) - set(numbers))
-        twice = sorted({n for n in numbers if numbers.count(n) > 1})
+    last = found[-1][0]
+    if len(found) != last or found[0][0] != 1 or len(numbers) != last:
+        # The last number may be anything: no list as long as that.
+        gaps = (n for n in range(1, last + 1) if n not in numbers)
+        missing = last - sum(1 <= number for number in numbers)
+        twice = sorted(n for n, count in numbers.items() if count > 1)
         raise ValueError(
             f"'{folder}' must hold frames from 1 without gaps; of "
-            f'{numbers[-1]}, {len(missing)} are missing: {missing[:5]}, '
+            f'{last}, {missing} are missing: {list(islice(gaps, 5))}, '
             f'{len(twice)} are there twice: {twice[:5]}'
         )
     return tuple(path for _, path in found)

@@ -3,7 +3,6 @@
 import json
 import os
 import pickle
-import signal
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +12,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from mmengine.utils import track_parallel_progress, track_progress
+
+from mmxdistill.atomic import atomic_write
+from mmxdistill.parallel import map_parallel
 
 from .frame import RGBDFrame, render_scene
 from .furniture import CLASSES
@@ -33,6 +34,9 @@ class _Task:
     @property
     def name(self) -> str:
         return f'{self.split}_{self.index:06d}'
+
+    def __str__(self) -> str:
+        return self.name
 
 
 def write_dataset(
@@ -112,16 +116,14 @@ def write_dataset(
         image_size=image_size,
         num_proposals=num_proposals,
     )
-    if processes == 1:
-        records = track_progress(work, tasks)
-    else:
-        records = track_parallel_progress(
-            work,
-            tasks,
-            processes,
-            initializer=_start_worker,
-            chunksize=4,
+    outcomes = map_parallel(work, tasks, processes, 'frames', chunk_size=4)
+    failures = [o for o in outcomes if o.result is None]
+    if failures:
+        raise RuntimeError(
+            f'{len(failures)} of {len(tasks)} frames could not be written, '
+            f'e.g. {failures[0].item.name}: {failures[0].error}'
         )
+    records = [outcome.result for outcome in outcomes]
     by_split: dict[str, list[dict[str, Any]]] = {s: [] for s in sizes}
     for task, record in zip(tasks, records, strict=True):
         by_split[task.split].append(record)
@@ -185,12 +187,6 @@ def _is_finished(
             'synthetic dataset. Choose another folder.'
         )
     return False
-
-
-def _start_worker() -> None:
-    """One thread a process; Ctrl-C is answered by the main process only."""
-    cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _write_frame(
@@ -259,10 +255,10 @@ def _write_split(
         }
         for f in frames
     }
-    _replace(root / f'proposals_{split}.pkl', pickle.dumps(proposals))
+    _write(root / f'proposals_{split}.pkl', pickle.dumps(proposals))
     if unlabelled:
         text = ''.join(f'{f["name"]}\n' for f in frames)
-        _replace(root / f'{split}.txt', text.encode())
+        _write(root / f'{split}.txt', text.encode())
         return
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -304,11 +300,9 @@ def _write_image(
 
 
 def _write_json(path: Path, content: object) -> None:
-    _replace(path, json.dumps(content).encode())
+    _write(path, json.dumps(content).encode())
 
 
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file at once: it is either old or complete."""
-    part = path.with_name(f'{path.name}.tmp')
-    part.write_bytes(data)
-    os.replace(part, path)
+def _write(path: Path, data: bytes) -> None:
+    with atomic_write(path) as file:
+        file.write(data)

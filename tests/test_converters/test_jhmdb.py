@@ -166,7 +166,7 @@ def test_bad_frames(root: Path) -> None:
     (folder / '00002.png').unlink()
     with pytest.raises(ValueError, match=r'1 are missing: \[2\]'):
         JHMDBFolder(root).read(CLAP)
-    (folder / '00001.png').write_bytes(b'')
+    (folder / '00001.png').write_bytes(b'\x89PNG')
     cv2.imwrite(str(folder / '00002.png'), np.zeros((32, 40, 3), np.uint8))
     with pytest.raises(ValueError, match=r'00001\.png. is truncated'):
         JHMDBFolder(root).read(CLAP)

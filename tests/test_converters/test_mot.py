@@ -72,6 +72,84 @@ def test_later_challenges(tmp_path: Path) -> None:
     assert found.counts == {'of other classes': 1}
 
 
+EXPORT = (
+    '1,1,5,5,9,9,1,1,0.9\n1,2,5,5,9,9,1,2,0.9\n1,3,5,5,9,9,0,2,0.9\n'
+    '1,4,5,5,9,9,1,3,0.9\n'
+)
+
+
+@pytest.mark.parametrize('place', ['gt', '.', '..'])
+@pytest.mark.parametrize(
+    'names',
+    ['car\nperson\nStatic_Person\n', '\ufeffcar\r\nPedestrian\r\nreflection'],
+)
+def test_classes_of_an_export_are_taken_by_name(
+    tmp_path: Path, place: str, names: str
+) -> None:
+    """By its number, the car would be a pedestrian."""
+    write_mot(tmp_path / 'A', columns=9)
+    (tmp_path / 'A/gt/gt.txt').write_text(EXPORT)
+    (tmp_path / 'A' / place / 'labels.txt').write_text(names)
+    found = read_sequence(tmp_path / 'A')
+    assert [(box.track, box.ignored) for box in found.boxes[0]] == [
+        (2, False),
+        (3, True),
+        (4, True),
+    ]
+    assert found.counts == {'of other classes': 1}
+
+
+@pytest.mark.parametrize(
+    ('names', 'rows', 'message'),
+    [
+        (
+            'car\nhuman\n',
+            EXPORT,
+            r"labels\.txt.* \['car', 'human'\], .*rename",
+        ),
+        ('', EXPORT, 'none is pedestrian or person'),
+        ('car\nperson\n', EXPORT, r'class 3, but .*labels\.txt has 1 to 2'),
+        (None, '1,1,5,5,9,9,1,0,1\n', 'class 0, but MOTChallenge has 1 to 13'),
+        (None, '1,1,5,5,9,9,1,14,1\n', r'class 14, .*name the .*labels\.txt'),
+        (None, '1,1,5,5,9,9,1,1.5,1\n', r'class 1\.5'),
+        (None, '1,1,5,5,9,9,1,nan,1\n', 'class nan'),
+        ('car\nperson\n', '1,1,5,5,9,9,1,-1,-1,-1\n', 'say no class'),
+        (None, '1,1,5,5,9,9,1,4,0,1\n1,2,5,5,9,9,1,1,0,0\n', 'VisDrone'),
+        (None, '1,1,5,5,9,9,1,3\n', 'has 8 columns'),
+    ],
+)
+def test_classes_that_are_not_known(
+    folder: Path, names: str | None, rows: str, message: str
+) -> None:
+    if names is not None:
+        (folder / 'gt/labels.txt').write_text(names)
+    (folder / 'gt/gt.txt').write_text(rows)
+    with pytest.raises(ValueError, match=message):
+        read_sequence(folder)
+
+
+def test_places_in_3d(folder: Path) -> None:
+    """The ten columns of 2015."""
+    (folder / 'gt/gt.txt').write_text(
+        '1,1,5,5,9,9,1,4.2,-1.5,0\n2,1,5,5,9,9,1,3,0,0\n'
+    )
+    assert [len(boxes) for boxes in read_sequence(folder).boxes] == [
+        1,
+        1,
+        0,
+        0,
+    ]
+
+
+def test_frame_number_out_of_all_bounds(folder: Path) -> None:
+    (folder / 'gt/gt.txt').write_text('20000000,1,5,5,9,9,1,-1,-1,-1\n')
+    with pytest.raises(ValueError, match=r'frame 2e\+07, but .* 1 to 4'):
+        read_sequence(folder)
+    (folder / 'gt/gt.txt').write_text('1.5,1,5,5,9,9,1,-1,-1,-1\n')
+    with pytest.raises(ValueError, match='line 1: expected'):
+        read_sequence(folder)
+
+
 def test_detections(folder: Path) -> None:
     with pytest.raises(FileNotFoundError, match='det.txt'):
         read_sequence(folder, 'det')
@@ -93,6 +171,7 @@ def test_detections(folder: Path) -> None:
         ('<html>\n', 'line 1: expected frame, id'),
         ('1,1,5,5,9,9,1,-1,-1,-1\n1,2,5\n', 'line 2: expected frame'),
         ('1,1,5,5,9,9,1,-1,-1,-1\n1,2,5,5,9,9,1,-1\n', 'line 2 has 8 col'),
+        ('1,1,5\xe4\n', 'line 1: expected'),
         ('5,1,5,5,9,9,1,-1,-1,-1\n', 'frame 5, but .* frames 1 to 4'),
         ('0,1,5,5,9,9,1,-1,-1,-1\n', 'frame 0, but'),
         ('1,1,nan,5,9,9,1,-1,-1,-1\n', 'line 1: expected'),

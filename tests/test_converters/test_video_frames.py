@@ -35,3 +35,19 @@ def test_no_frames(tmp_path: Path) -> None:
         list_frames(tmp_path)
     with pytest.raises(FileNotFoundError, match='does not exist'):
         list_frames(tmp_path / 'gone')
+
+
+def test_suffix_in_capitals(tmp_path: Path) -> None:
+    for name in ('1.PNG', '2.JPG', '3.jpeg'):
+        (tmp_path / name).touch()
+    assert len(list_frames(tmp_path)) == 3
+
+
+def test_number_out_of_all_bounds(tmp_path: Path) -> None:
+    """No list of all that is missing: it would take gigabytes."""
+    for name in ('1.png', '3.png', '999999999999.png'):
+        (tmp_path / name).touch()
+    with pytest.raises(
+        ValueError, match=r'999999999996 are missing: \[2, 4, 5, 6, 7\]'
+    ):
+        list_frames(tmp_path)

@@ -315,7 +315,9 @@ def test_command_line(
     argv = [str(tool), str(root), '--num', 'train=3', 'pairs=4']
     argv += ['--size', *size]
     monkeypatch.setattr(sys, 'argv', argv)
-    runpy.run_path(str(tool), run_name='__main__')
+    monkeypatch.syspath_prepend(str(tool.parent))
+    with pytest.raises(SystemExit, match='0'):
+        runpy.run_path(str(tool), run_name='__main__')
     assert 'already complete' in capsys.readouterr().out
     monkeypatch.setattr(sys, 'argv', [*argv, '--seed', '9'])
     with pytest.raises(SystemExit, match=r'Error: .*seed = 0'):

@@ -13,18 +13,20 @@ sys.path.insert(0, str(ROOT / 'tests/test_converters/test_sunrgbd'))
 
 
 def runner(name, monkeypatch):
-    """Function that runs a tool with one job; returns the exit status."""
+    """Function that runs a tool with one job; returns the exit status.
+
+    That is the message of an error if it ends with one, as in a shell.
+    """
+    monkeypatch.setattr(sys, 'path', list(sys.path))
     monkeypatch.syspath_prepend(str(TOOLS))
     spec = importlib.util.spec_from_file_location(name, TOOLS / f'{name}.py')
     tool = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, name, tool)
     spec.loader.exec_module(tool)
 
     def run(*args):
-        argv = [name, *map(str, args), '--jobs', '1']
-        monkeypatch.setattr('sys.argv', argv)
+        argv = [*map(str, args), '--jobs', '1']
         with pytest.raises(SystemExit) as stop:
-            tool.main()
+            tool.main(argv)
         return stop.value.code
 
     return run

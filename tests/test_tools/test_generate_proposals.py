@@ -1,6 +1,5 @@
 import json
 import pickle
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -11,12 +10,12 @@ import pytest
 from mmdet.evaluation import bbox_overlaps
 from mmengine.fileio import load
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from converters import TOOLS, runner
+
 from mmxdistill.datasets import PairedCocoDataset
 
-TOOL = (
-    Path(__file__).resolve().parents[2]
-    / 'tools/dataset_converters/generate_proposals.py'
-)
 SIZES = dict(a=(64, 80), b=(64, 96), c=(48, 64))
 CONFIG = """
 data = dict(
@@ -109,16 +108,14 @@ def root(tmp_path):
 def run(monkeypatch, capsys):
     """Run the tool; returns what it printed and says."""
 
+    tool = runner('generate_proposals', monkeypatch)
+
     def _run(*args, status=0):
-        argv = ['generate_proposals.py', *map(str, args), '--jobs', '1']
-        monkeypatch.setattr(sys, 'argv', argv)
-        monkeypatch.setattr(sys, 'path', list(sys.path))
         capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            runpy.run_path(str(TOOL), run_name='__main__')
+        code = tool(*args)
         out, err = capsys.readouterr()
-        message = end.value.code if isinstance(end.value.code, str) else ''
-        assert (end.value.code or 0) == (message or status), (out, err)
+        message = code if isinstance(code, str) else ''
+        assert code == (message or status), (out, err)
         return out + err + message
 
     return _run
@@ -212,7 +209,12 @@ def test_methods_are_united_and_repeat(root, run):
 def test_command_with_two_processes(root, run):
     args = [root / 'config.py', *WINDOWS, '--max-num', '50']
     run(root / 'one.pkl', *args)
-    command = [sys.executable, TOOL, root / 'two.pkl', *args]
+    command = [
+        sys.executable,
+        TOOLS / 'generate_proposals.py',
+        root / 'two.pkl',
+        *args,
+    ]
     out = subprocess.run(
         [*command, '--jobs', '2'],
         capture_output=True,
@@ -354,7 +356,7 @@ class TestBadInput:
             (['p.pkl', 'a.py', 'color'], 'give one config, or folders'),
             (['p.pkl', 'color', '--modalities', 'x'], 'is for a config'),
             (['p.pkl', 'color', '--max-iou', '0'], 'must be above 0'),
-            (['p.pkl', 'color', '--max-num', '0'], 'must be at least 1'),
+            (['p.pkl', 'color', '--max-num', '0'], 'no positive number'),
             (['p.pkl', 'color', '--edge-model', 'm'], 'is for --method'),
         ],
     )

@@ -1,6 +1,5 @@
 """The NYUD2 converters as a user runs them, on files in the real format."""
 
-import importlib.util
 import json
 import pickle
 import shutil
@@ -14,16 +13,20 @@ import pytest
 from mmdet.structures.bbox import get_box_tensor
 from mmengine.config import Config
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from converters import ROOT, TOOLS, runner
+
 from mmxdistill.converters.kinect import NYUD2_KINECT
 from mmxdistill.converters.nyud2 import CLASSES, CROP, SPLITS
+from mmxdistill.converters.nyud2 import detection as nyud2_detection
 from mmxdistill.encodings import encode_hha
 from mmxdistill.registry import DATASETS
 
-ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / 'tests/test_converters/test_nyud2'))
 
 pytest.importorskip('h5py')
-from nyud2_files import (  # noqa: E402
+from nyud2_files import (
     frame,
     label,
     write_authors,
@@ -34,7 +37,6 @@ from nyud2_files import (  # noqa: E402
     write_video,
 )
 
-TOOLS = ROOT / 'tools/dataset_converters'
 # A few images of every split.
 FEW = dict(
     train=(5003, 5004), val=(5010,), trainval=(5003, 5004, 5010), test=(5001,)
@@ -47,38 +49,16 @@ FILES = [
 ]
 
 
-def load_tool(name):
-    spec = importlib.util.spec_from_file_location(name, TOOLS / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def detection(monkeypatch):
     """Runs the converter in this process, on a few images."""
-    tool = load_tool('nyud2_detection')
-    monkeypatch.setattr(tool, 'SPLITS', FEW)
-    return runner(tool, monkeypatch)
+    monkeypatch.setattr(nyud2_detection, 'SPLITS', FEW)
+    return runner('nyud2_detection', monkeypatch)
 
 
 @pytest.fixture
 def pairs(monkeypatch):
-    return runner(load_tool('nyud2_pairs'), monkeypatch)
-
-
-def runner(tool, monkeypatch):
-    def run(*args):
-        monkeypatch.setattr(
-            'sys.argv', [tool.__name__, *map(str, args), '--jobs', '1']
-        )
-        with pytest.raises(SystemExit) as stop:
-            tool.main()
-        return stop.value.code
-
-    run.tool = tool
-    return run
+    return runner('nyud2_pairs', monkeypatch)
 
 
 def labelled_frame(seed):
@@ -260,7 +240,7 @@ class TestDetectionFromTheOfficialFile:
         def fail(frame):
             raise ValueError('no')
 
-        monkeypatch.setattr(detection.tool, 'convert', fail)
+        monkeypatch.setattr(nyud2_detection, 'convert', fail)
         (out / 'images/img_5003.png').unlink()
         assert detection(labeled, out) == 1
         assert not list(out.glob('*.json'))

@@ -13,11 +13,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / 'tools/dataset_converters')]
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from encode_depth import add_depth_arguments, read_depth
-
+from mmxdistill.converters.arguments import add_depth_arguments
+from mmxdistill.converters.depth import DepthFormat, read_depth
 from mmxdistill.encodings import HHADiagnostics, encode_hha_with_diagnostics
 from mmxdistill.synthetic import render_scene
 from mmxdistill.visualization import draw_hha
@@ -75,7 +74,8 @@ def main(argv: list[str] | None = None) -> None:
     """
     args = parse_args(argv)
     if args.depth:
-        depth, measured = read_depth(args.depth, args.raw, args)
+        stored = DepthFormat(args.unit, args.rotated_bits, args.fill)
+        depth, measured = read_depth(args.depth, args.raw, stored)
         color = cv2.imread(str(args.color)) if args.color else None
         camera = args.camera
     else:

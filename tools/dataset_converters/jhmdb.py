@@ -1,148 +1,43 @@
 """Convert JHMDB: flow images and COCO annotations of its three splits."""
 
 import argparse
-import sys
-from pathlib import Path
-from typing import Any
 
-sys.path[:0] = [
-    str(Path(__file__).resolve().parents[2]),
-    str(Path(__file__).resolve().parent),
-]
+import _checkout  # noqa: F401
 
-from frame_folders import build_parser, link, write_flow
-
-from mmxdistill.converters.clips import Clip
-from mmxdistill.converters.coco import coco_file
-from mmxdistill.converters.jhmdb import CLASSES, JHMDBFolder, JHMDBVideo
-from mmxdistill.converters.products import (
-    LEFT_OUT,
-    report_left_out,
-    write_json,
-)
-from mmxdistill.converters.work_list import check_apart, run_all
-
-DESCRIPTION = (
-    'JHMDB, {} of split {}. The last column and row of a box belong to its '
-    'actor'
-)
+from mmxdistill.cli import run_command
+from mmxdistill.converters.arguments import add_arguments, add_flow_method
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    return build_parser(
-        'Write the flow images of JHMDB and COCO annotations of its splits. '
-        'Interrupted, the same command goes on.',
+    parser = argparse.ArgumentParser(
+        description='Write the flow images of JHMDB and COCO annotations of '
+        'its splits. Interrupted, the same command goes on.'
+    )
+    add_arguments(
+        parser,
         'folder with Rename_Images (or Frames), splits and puppet_mask (or '
         'JHMDB-GT.pkl)',
-    ).parse_args()
-
-
-def make_records(video: JHMDBVideo, first_id: int) -> list[dict[str, Any]]:
-    """COCO records of the labelled frames of a video.
-
-    Args:
-        video (JHMDBVideo): The video.
-        first_id (int): Number of its first frame.
-
-    Returns:
-        list[dict]: Records with ``annotations``.
-    """
-    height, width = video.size
-    records = []
-    frames = zip(video.frames, video.boxes, strict=True)
-    for index, (path, boxes) in enumerate(frames):
-        annotations = [
-            dict(
-                category_id=CLASSES.index(video.action) + 1,
-                bbox=[x1, y1, x2 - x1, y2 - y1],
-                area=(x2 - x1 + 1) * (y2 - y1 + 1),
-                iscrowd=0,
-            )
-            for x1, y1, x2, y2 in boxes.tolist()
-        ]
-        if annotations:
-            records.append(
-                dict(
-                    id=first_id + index,
-                    file_name=f'{video.name}/{path.name}',
-                    width=width,
-                    height=height,
-                    video=video.name,
-                    annotations=annotations,
-                )
-            )
-    return records
+        lists=False,
+    )
+    add_flow_method(parser)
+    return parser.parse_args(argv)
 
 
 def run(args: argparse.Namespace) -> int:
     """Convert; returns the exit status."""
-    source = JHMDBFolder(args.source)
-    check_apart(source.frames, args.out)
-    products = [
-        args.out / f'annotations_{subset}{number}.json'
-        for number, split in source.splits.items()
-        for subset in split
-    ]
-    for product in [*products, args.out / LEFT_OUT]:
-        product.unlink(missing_ok=True)
-    link(args.out / 'frames', source.frames)
-    found, failures = run_all(source.read, source.videos, args.jobs, 'labels')
-    videos = dict(found)
-    if not videos:
-        raise ValueError(f'no video can be read, e.g. {failures[0]}')
-    clips = [
-        Clip(Path(name), None, video.frames) for name, video in videos.items()
-    ]
-    status, incomplete = write_flow(clips, args)
-    if incomplete:
-        print(
-            f'the flow of {len(incomplete)} of {len(clips)} videos is not '
-            f'complete, e.g. of {incomplete[0]}: the annotations are written '
-            'by the command that finds all'
-        )
-        return status
-    records = {}
-    next_id = 1
-    for name, video in videos.items():
-        records[name] = make_records(video, next_id)
-        next_id += len(video.frames)
-    for number, split in source.splits.items():
-        for subset, names in split.items():
-            images = [r for n in sorted(names) for r in records.get(n, [])]
-            text = DESCRIPTION.format(subset, number)
-            path = args.out / f'annotations_{subset}{number}.json'
-            write_json(path, coco_file(images, CLASSES, text))
-    unlabelled = {
-        name: len(video.frames) - len(records[name])
-        for name, video in videos.items()
-    }
-    report_left_out(
-        args.out,
-        {
-            'videos left out': failures,
-            f'videos with frames without a box, {sum(unlabelled.values())} '
-            'frames': [
-                f'{name}: {count} frames'
-                for name, count in unlabelled.items()
-                if count
-            ],
-            'frames with boxes left out': [
-                text for video in videos.values() for text in video.skipped
-            ],
-        },
+    from mmxdistill.converters.jhmdb_dataset import convert_jhmdb
+    from mmxdistill.converters.runs import RunOptions
+
+    return convert_jhmdb(
+        args.source, args.out, args.method, RunOptions.of(args)
     )
-    return status or int(bool(failures))
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Convert, or say what is wrong."""
-    args = parse_args()
-    try:
-        status = run(args)
-    except (ImportError, OSError, ValueError) as error:
-        raise SystemExit(f'Error: {error}') from None
-    raise SystemExit(status)
+    args = parse_args(argv)
+    run_command(lambda: run(args))
 
 
 if __name__ == '__main__':

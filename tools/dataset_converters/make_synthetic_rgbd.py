@@ -1,15 +1,14 @@
 """Write the synthetic RGB-D detection dataset."""
 
 import argparse
-import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+import _checkout  # noqa: F401
 
+from mmxdistill.cli import positive_int, run_command
 from mmxdistill.synthetic import DEFAULT_SIZES, write_dataset
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
         description='Write synthetic RGB-D scenes with boxes, unlabelled '
@@ -41,10 +40,10 @@ def parse_args() -> argparse.Namespace:
         metavar=('W', 'H'),
         help='image size in pixels',
     )
-    parser.add_argument('--num-proposals', type=int, default=200)
+    parser.add_argument('--num-proposals', type=positive_int, default=200)
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--processes', type=int, default=2)
-    return parser.parse_args()
+    parser.add_argument('--processes', type=positive_int, default=2)
+    return parser.parse_args(argv)
 
 
 def _split_size(text: str) -> tuple[str, int]:
@@ -56,24 +55,24 @@ def _split_size(text: str) -> tuple[str, int]:
     return split, int(number)
 
 
-def main() -> None:
-    """Write the dataset, or say that it is there."""
-    args = parse_args()
-    try:
-        written = write_dataset(
-            args.root,
-            dict(args.num),
-            args.unlabelled,
-            image_size=tuple(args.size),
-            num_proposals=args.num_proposals,
-            seed=args.seed,
-            processes=args.processes,
-        )
-    except (ValueError, FileExistsError) as error:
-        raise SystemExit(f'Error: {error}') from None
-    except KeyboardInterrupt:
-        raise SystemExit('\nInterrupted: run it again to finish.') from None
+def run(args: argparse.Namespace) -> None:
+    """Write the dataset."""
+    written = write_dataset(
+        args.root,
+        dict(args.num),
+        args.unlabelled,
+        image_size=tuple(args.size),
+        num_proposals=args.num_proposals,
+        seed=args.seed,
+        processes=args.processes,
+    )
     print(f'{args.root}: {"written" if written else "already complete"}.')
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write the dataset, or say that it is there."""
+    args = parse_args(argv)
+    run_command(lambda: run(args))
 
 
 if __name__ == '__main__':

@@ -16,12 +16,12 @@ from .coco import NYUD2Object, coco_annotations
 from .labeled import LabeledFile, LabeledFrame
 from .raw import (
     FramePair,
-    format_frame_list,
     pair_frames,
     read_color,
     read_disparity,
     read_frame_list,
     spread_evenly,
+    write_frame_list,
 )
 from .scenes import SceneChoice, choose_scenes, find_scenes
 
@@ -44,7 +44,6 @@ __all__ = [
     'choose_scenes',
     'coco_annotations',
     'find_scenes',
-    'format_frame_list',
     'image_stem',
     'pair_frames',
     'read_color',
@@ -52,4 +51,5 @@ __all__ = [
     'read_frame_list',
     'read_mcg_boxes',
     'spread_evenly',
+    'write_frame_list',
 ]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
+from mmxdistill.converters.images import read_image
 from mmxdistill.converters.matlab import read_mat
 from mmxdistill.converters.nyud2.classes import (
     CLASSES,
@@ -115,12 +115,7 @@ class AuthorsFolder:
 
 def _image_size(path: Path) -> tuple[int, int]:
     """Height and width of an image that can be decoded."""
-    if not path.is_file():
-        raise FileNotFoundError(f"'{path}' does not exist")
-    image = cv2.imread(str(path))
-    if image is None:
-        raise ValueError(f"'{path}' is truncated or no image")
-    height, width = image.shape[:2]
+    height, width = read_image(path).shape[:2]
     return height, width
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,8 @@ _MEMBERS = dict(
     instances=_FRAME,
 )
 _CACHE_BYTES = 64 << 20
+_REFERENCE_BYTES = 8
+_MAX_NAME = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +78,7 @@ class LabeledFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        with _open(self.path) as file:
+        with _open(self.path) as file, _naming(self.path):
             self._check(file)
             self.scenes = _strings(file, 'scenes')
             names = _strings(file, 'names')
@@ -94,7 +98,7 @@ class LabeledFile:
             name for name in wanted if not hasattr(file.get(name), 'dtype')
         ]
         if missing:
-            raise ValueError(
+            raise _WrongFileError(
                 f"'{self.path}' has no {', '.join(missing)}, only "
                 f'{sorted(k for k in file if not k.startswith("#"))}: give '
                 'nyu_depth_v2_labeled.mat'
@@ -102,7 +106,7 @@ class LabeledFile:
         frames = file['scenes'].size
         for name, shape in _MEMBERS.items():
             if file[name].shape != (frames, *shape):
-                raise ValueError(
+                raise _WrongFileError(
                     f"'{self.path}': {name} has the shape "
                     f'{file[name].shape}, expected {(frames, *shape)} for '
                     f'{frames} scene names'
@@ -136,16 +140,11 @@ class LabeledFile:
             )
         file = _open_once(self.path)
         rows, columns = CROP
-        try:
+        with _naming(self.path, f': frame {index + 1} cannot be read'):
             planes = {
                 name: file[name][index, ..., columns, rows].T
                 for name in _MEMBERS
             }
-        except OSError as error:
-            raise ValueError(
-                f"'{self.path}': frame {index + 1} cannot be read ({error}): "
-                'the file is damaged; download it again'
-            ) from error
         return LabeledFrame(
             image=np.ascontiguousarray(planes['images'][..., ::-1]),
             depth=_millimetres(planes['depths']),
@@ -183,6 +182,24 @@ def _millimetres(metres: np.ndarray) -> np.ndarray:
     # The authors' files hold uint16(1000 * metres), which rounds half up.
     exact = metres.astype(np.float32) * np.float32(1000)
     return as_depth_mm(np.floor(exact.astype(np.float64) + 0.5))
+
+
+class _WrongFileError(ValueError):
+    """The file is another one, or damaged, and the message says where."""
+
+
+@contextmanager
+def _naming(path: Path, what: str = '') -> Iterator[None]:
+    """Name the file in the errors of h5py, of many types."""
+    try:
+        yield
+    except _WrongFileError:
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"'{path}'{what} ({type(error).__name__}: {error}): the file is "
+            'damaged; download it again'
+        ) from error
 
 
 def _open(path: Path) -> Any:
@@ -224,12 +241,22 @@ def _strings(file: Any, name: str) -> list[str]:
     """Strings of a cell array."""
     cells = file[name]
     if cells.dtype.kind != 'O':
-        raise ValueError(
+        raise _WrongFileError(
             f"'{file.filename}': {name} is no cell array of strings"
+        )
+    # Declared, but never written, any number takes no place in the file.
+    if cells.size * _REFERENCE_BYTES > Path(file.filename).stat().st_size:
+        raise _WrongFileError(
+            f"'{file.filename}' is damaged: {name} has {cells.size} strings"
         )
     texts = []
     for reference in cells[()].ravel():
         codes = file[reference]
+        if codes.size > _MAX_NAME:
+            raise _WrongFileError(
+                f"'{file.filename}' is damaged: a string of {name} has "
+                f'{codes.size} characters'
+            )
         empty = 'MATLAB_empty' in codes.attrs
         texts.append('' if empty else ''.join(map(chr, codes[()].ravel())))
     return texts

@@ -16,12 +16,12 @@ from mmxdistill.converters.kinect import MISSING_DISPARITY
 __all__ = [
     'MAX_GAP',
     'FramePair',
-    'format_frame_list',
     'pair_frames',
     'read_color',
     'read_disparity',
     'read_frame_list',
     'spread_evenly',
+    'write_frame_list',
 ]
 
 # Seconds between the two images of a pair; beyond, the camera has moved on.
@@ -31,7 +31,7 @@ _NAME = re.compile(r'([rd])-(\d+(?:\.\d+)?)(?:-\d+)?\.(ppm|pgm)')
 _SUFFIX = dict(r='ppm', d='pgm')
 _SIZE = (480, 640)
 _CHANNEL_BYTES = dict(r=3, d=2)
-_HEADER = re.compile(rb'(P[56])\s+(\d+)\s+(\d+)\s+(\d+)\s')
+_HEADER = re.compile(rb'(P[56])\s+(\d{1,9})\s+(\d{1,9})\s+(\d{1,9})\s')
 
 
 @dataclass(frozen=True)
@@ -116,25 +116,27 @@ def spread_evenly(pairs: Sequence[FramePair], number: int) -> list[FramePair]:
     return [pairs[int(place)] for place in places]
 
 
-def format_frame_list(
-    pairs: Iterable[FramePair], comments: Iterable[str] = ()
-) -> str:
-    """Frame list: per pair its name and the two files, from the scene on.
+def write_frame_list(
+    path: Path, pairs: Iterable[FramePair], comments: Iterable[str] = ()
+) -> None:
+    """Write a frame list: names of pairs and their files, from the scene on.
 
     Args:
+        path (Path): The list; :class:`PairedDataset` reads the names.
         pairs (Iterable[FramePair]): The pairs.
         comments (Iterable[str]): Lines to put before them.
-
-    Returns:
-        str: Content of the list; :class:`PairedDataset` reads the names.
     """
-    lines = [f'# {comment}' for comment in comments]
-    lines += [
-        f'{pair.name} {pair.color.parent.resolve().name}/{pair.color.name} '
-        f'{pair.depth.parent.resolve().name}/{pair.depth.name}'
+    from mmxdistill.datasets.lists import write_list
+
+    rows = [
+        [
+            pair.name,
+            f'{pair.color.parent.resolve().name}/{pair.color.name}',
+            f'{pair.depth.parent.resolve().name}/{pair.depth.name}',
+        ]
         for pair in pairs
     ]
-    return ''.join(f'{line}\n' for line in lines)
+    write_list(path, rows, comments)
 
 
 def read_frame_list(path: Path, scenes: Mapping[str, Path]) -> list[FramePair]:
@@ -152,23 +154,20 @@ def read_frame_list(path: Path, scenes: Mapping[str, Path]) -> list[FramePair]:
         ValueError: It is no frame list, or asks for scenes that are not
             there or may not be used.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"frame list '{path}' does not exist")
+    from mmxdistill.datasets.lists import read_list
+
     pairs, missing = [], set()
-    for number, line in enumerate(path.read_text('utf-8').splitlines(), 1):
-        if not line.strip() or line.startswith('#'):
-            continue
-        columns = line.split()
-        files = [column.split('/') for column in columns[1:]]
+    for row in read_list(path):
+        files = [column.split('/') for column in row[1:]]
         if len(files) != 2 or any(len(file) != 2 for file in files):
             raise ValueError(
-                f"'{path}' line {number}: expected 'NAME SCENE/r-*.ppm "
-                f"SCENE/d-*.pgm', found {line[:80]!r}"
+                f"'{path}': expected 'NAME SCENE/r-*.ppm SCENE/d-*.pgm', "
+                f'found {" ".join(row)[:80]!r}'
             )
         missing |= {scene for scene, _ in files if scene not in scenes}
         if not missing:
             color, depth = (scenes[scene] / file for scene, file in files)
-            pairs.append(FramePair(columns[0], color, depth))
+            pairs.append(FramePair(row[0], color, depth))
     if missing:
         raise ValueError(
             f"'{path}' wants frames of {len(missing)} scenes that are not "

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmxdistill.converters.nyud2.classes import FIRST_ID, SPLITS
+from mmxdistill.converters.work_list import walk_folders
 
 __all__ = ['PAIR_SPLITS', 'SceneChoice', 'choose_scenes', 'find_scenes']
 
@@ -37,10 +37,9 @@ def find_scenes(root: Path) -> dict[str, Path]:
             'the raw data set are unpacked'
         )
     scenes: dict[str, Path] = {}
-    for place, _, files in os.walk(root, followlinks=True):
+    for folder, _, files in walk_folders(root):
         if not any(map(_FRAME.fullmatch, files)):
             continue
-        folder = Path(place)
         name = folder.resolve().name
         if name in scenes:
             raise ValueError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 
 from mmxdistill.converters.images import read_image
 from mmxdistill.converters.matlab import read_mat
+from mmxdistill.converters.work_list import walk_folders
 from mmxdistill.datasets.transforms import FillDepth, LoadDepthFromFile
 from mmxdistill.encodings import PinholeCamera
 
@@ -145,8 +145,8 @@ def _first_file(folder: Path, suffix: str) -> Path:
     """The first file of a folder, as the toolbox takes it."""
     found = sorted(
         path
-        for path in folder.glob(f'*{suffix}')
-        if not path.name.startswith('.')
+        for path in (folder.iterdir() if folder.is_dir() else ())
+        if path.suffix.lower() == suffix and not path.name.startswith('.')
     )
     if not found:
         raise FileNotFoundError(f"'{folder}' holds no {suffix} file")
@@ -229,9 +229,9 @@ def find_sequences(root: Path) -> set[str]:
     """
     found = set()
     for sensor in SENSORS:
-        for place, folders, files in os.walk(root / sensor, followlinks=True):
+        for place, folders, files in walk_folders(root / sensor):
             if 'intrinsics.txt' in files:
-                found.add(Path(place).relative_to(root).as_posix())
+                found.add(place.relative_to(root).as_posix())
                 folders.clear()
     return found
 

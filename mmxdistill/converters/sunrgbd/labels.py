@@ -148,7 +148,13 @@ def read_polygons(path: Path) -> list[SUNRGBDLabel]:
         content = _load_json(text)
         polygons = content['frames'][0].get('polygon') or []
         names = [(item or {}).get('name') for item in content['objects']]
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as e:
+    except (
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as e:
         raise ValueError(
             f"'{path}' is damaged or no outlines of SUN RGB-D "
             f'({type(e).__name__}: {e})'

@@ -1,0 +1,98 @@
+"""What all command lines share: their option types, and how they end."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from mmxdistill.parallel import available_cpus
+
+__all__ = [
+    'SPLITS',
+    'add_jobs',
+    'add_split',
+    'positive_float',
+    'positive_int',
+    'run_command',
+]
+
+# Data sets of a config, in the order in which tools name them.
+SPLITS = ('train', 'val', 'test')
+# What a shell reports for Ctrl-C.
+_INTERRUPTED = 130
+
+
+def positive_int(text: str) -> int:
+    """Option type: a whole number of at least 1."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'{text!r} is no positive number')
+    return int(text)
+
+
+def positive_float(text: str) -> float:
+    """Option type: a number above 0."""
+    if not float(text) > 0:
+        raise argparse.ArgumentTypeError(f'{text} is not positive')
+    return float(text)
+
+
+def add_jobs(parser: argparse.ArgumentParser) -> None:
+    """Add --jobs, by default the CPUs that may be used."""
+    parser.add_argument(
+        '--jobs',
+        type=positive_int,
+        default=available_cpus(),
+        help='processes (default: one per CPU)',
+    )
+
+
+def add_split(
+    parser: argparse.ArgumentParser,
+    help_text: str,
+    default: Sequence[str] = SPLITS,
+) -> None:
+    """Add --split: one or several of the data sets of a config."""
+    parser.add_argument(
+        '--split',
+        nargs='+',
+        choices=SPLITS,
+        default=list(default),
+        help=f'{help_text} (default: '
+        + ('all' if tuple(default) == SPLITS else ' '.join(default))
+        + ')',
+    )
+
+
+def run_command(command: Callable[[], int | None]) -> NoReturn:
+    """Run a command and exit with its status, or say what is wrong.
+
+    Errors that users can mend (a file, an option, a package) end it with one
+    line, others with their traceback.
+
+    Args:
+        command (Callable): Returns the exit status.
+    """
+    try:
+        status = command() or 0
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print(
+            '\nInterrupted: the same command goes on from here.',
+            file=sys.stderr,
+        )
+        status = _INTERRUPTED
+    except BrokenPipeError:  # the reader, such as head, has gone
+        # Nothing more to flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    except KeyError as error:  # whose text is the quoted message
+        message = str(error.args[0] if error.args else '')
+        if ' ' not in message:  # a key: a fault of ours
+            raise
+        raise SystemExit(f'Error: {message}') from None
+    except (ImportError, OSError, ValueError) as error:
+        raise SystemExit(f'Error: {error}') from None
+    raise SystemExit(status)
