@@ -1,26 +1,19 @@
-"""What all command lines share: their option types, and how they end."""
+"""How a command line ends, and types of its options."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NoReturn
 
-from mmxdistill.parallel import available_cpus
-
 __all__ = [
-    'SPLITS',
-    'add_jobs',
-    'add_split',
     'positive_float',
     'positive_int',
     'run_command',
 ]
 
-# Data sets of a config, in the order in which tools name them.
-SPLITS = ('train', 'val', 'test')
 # What a shell reports for Ctrl-C.
 _INTERRUPTED = 130
 
@@ -37,33 +30,6 @@ def positive_float(text: str) -> float:
     if not float(text) > 0:
         raise argparse.ArgumentTypeError(f'{text} is not positive')
     return float(text)
-
-
-def add_jobs(parser: argparse.ArgumentParser) -> None:
-    """Add --jobs, by default the CPUs that may be used."""
-    parser.add_argument(
-        '--jobs',
-        type=positive_int,
-        default=available_cpus(),
-        help='processes (default: one per CPU)',
-    )
-
-
-def add_split(
-    parser: argparse.ArgumentParser,
-    help_text: str,
-    default: Sequence[str] = SPLITS,
-) -> None:
-    """Add --split: one or several of the data sets of a config."""
-    parser.add_argument(
-        '--split',
-        nargs='+',
-        choices=SPLITS,
-        default=list(default),
-        help=f'{help_text} (default: '
-        + ('all' if tuple(default) == SPLITS else ' '.join(default))
-        + ')',
-    )
 
 
 def run_command(command: Callable[[], int | None]) -> NoReturn:

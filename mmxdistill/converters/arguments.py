@@ -10,8 +10,9 @@ import json
 import re
 from pathlib import Path
 
-from mmxdistill.cli import add_jobs, positive_float
+from mmxdistill.cli import positive_float
 from mmxdistill.encodings import FLOW_METHODS, PinholeCamera
+from mmxdistill.options import add_jobs_option
 from mmxdistill.text_files import read_text
 
 __all__ = [
@@ -55,7 +56,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         parser (argparse.ArgumentParser): Parser of a tool whose inputs are
             others than those of :func:`add_arguments`.
     """
-    add_jobs(parser)
+    add_jobs_option(parser)
     parser.add_argument(
         '--shard',
         type=_shard,

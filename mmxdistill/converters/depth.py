@@ -18,7 +18,6 @@ from mmxdistill.datasets.transforms import FillDepth, LoadDepthFromFile
 from mmxdistill.encodings import (
     HHADiagnostics,
     PinholeCamera,
-    as_depth_mm,
     encode_disparity,
     encode_hha_with_diagnostics,
 )
@@ -60,8 +59,8 @@ def read_depth(
         stored (DepthFormat): How it is stored.
 
     Returns:
-        tuple[np.ndarray, np.ndarray]: Depth in millimetres (H, W), and where
-        it was measured, bool (H, W).
+        tuple[np.ndarray, np.ndarray]: Depth in millimetres (H, W), of
+        :class:`LoadDepthFromFile`, and where it was measured, bool (H, W).
 
     Raises:
         FileNotFoundError: A file does not exist.
@@ -82,28 +81,11 @@ def read_depth(
 
 
 def _read(path: Path, stored: DepthFormat) -> tuple[np.ndarray, np.ndarray]:
-    if path.suffix.lower() == '.npy':
-        depth = as_depth_mm(_read_npy(path) * stored.unit)
-        if not depth.any():
-            raise ValueError(f"'{path}' has no measured pixel")
-        return depth, depth > 0
     loader = LoadDepthFromFile(
         unit=stored.unit, rotated_bits=stored.rotated_bits
     )
     sample: Any = loader(dict(img_path=str(path)))
     return sample['img'], sample['depth_mask']
-
-
-def _read_npy(path: Path) -> np.ndarray:
-    if not path.is_file():
-        raise FileNotFoundError(f"'{path}' does not exist")
-    try:
-        # Mapped, an array can be no larger than its file.
-        return np.array(np.load(path, mmap_mode='r', allow_pickle=False))
-    except (ValueError, EOFError, OSError) as error:
-        raise ValueError(
-            f"'{path}' is truncated or no array ({error})"
-        ) from None
 
 
 @dataclass(frozen=True)

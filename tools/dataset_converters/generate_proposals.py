@@ -14,8 +14,9 @@ from pathlib import Path
 
 import _checkout  # noqa: F401
 
-from mmxdistill.cli import add_split, positive_int, run_command
+from mmxdistill.cli import positive_int, run_command
 from mmxdistill.converters.arguments import add_run_arguments
+from mmxdistill.options import add_split_option
 
 METHODS = ('selective_search', 'edge_boxes', 'windows')
 
@@ -38,7 +39,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         'load and encode them; or a folder of 8-bit images, and further '
         'folders with the same names, whose images are aligned to them',
     )
-    add_split(parser, 'of a config: whose images')
+    add_split_option(parser, 'of a config: whose images')
     parser.add_argument(
         '--modalities',
         nargs='+',
