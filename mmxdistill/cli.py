@@ -1,35 +1,16 @@
-"""How a command line ends, and types of its options."""
+"""How a command ends: its status, or one line that says what is wrong."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-__all__ = [
-    'positive_float',
-    'positive_int',
-    'run_command',
-]
+__all__ = ['run_command']
 
 # What a shell reports for Ctrl-C.
 _INTERRUPTED = 130
-
-
-def positive_int(text: str) -> int:
-    """Option type: a whole number of at least 1."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'{text!r} is no positive number')
-    return int(text)
-
-
-def positive_float(text: str) -> float:
-    """Option type: a number above 0."""
-    if not float(text) > 0:
-        raise argparse.ArgumentTypeError(f'{text} is not positive')
-    return float(text)
 
 
 def run_command(command: Callable[[], int | None]) -> NoReturn:

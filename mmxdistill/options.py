@@ -5,7 +5,13 @@ from collections.abc import Sequence
 
 from mmxdistill.parallel import available_cpus
 
-__all__ = ['SPLITS', 'add_jobs_option', 'add_split_option']
+__all__ = [
+    'SPLITS',
+    'add_jobs_option',
+    'add_split_option',
+    'positive_float',
+    'positive_int',
+]
 
 SPLITS = ('train', 'val', 'test')
 
@@ -36,14 +42,22 @@ def add_jobs_option(parser: argparse.ArgumentParser) -> None:
     """Add ``--jobs``, the number of processes."""
     parser.add_argument(
         '--jobs',
-        type=_at_least_one,
+        type=positive_int,
         default=available_cpus(),
         metavar='N',
         help='processes (default: one per CPU, here %(default)s)',
     )
 
 
-def _at_least_one(text: str) -> int:
+def positive_float(text: str) -> float:
+    """Option type: a number above 0."""
+    if not float(text) > 0:
+        raise argparse.ArgumentTypeError(f'{text} is not positive')
+    return float(text)
+
+
+def positive_int(text: str) -> int:
+    """Option type: a whole number of at least 1."""
     try:
         number = int(text)
     except ValueError:

@@ -40,8 +40,10 @@ def test_commands(page):
             continue
         assert words[0] in ('bash', 'python'), words
         source = (ROOT / words[1]).read_text()
-        if 'mmxdistill.options' in source:
-            source += (ROOT / 'mmxdistill' / 'options.py').read_text()
+        # Converters' options first: they use the others.
+        for module in ('converters/arguments', 'options'):
+            if f'mmxdistill.{module.replace("/", ".")}' in source:
+                source += (ROOT / f'mmxdistill/{module}.py').read_text()
         if words[1] in ('tools/test.py', 'tools/quickstart.sh'):
             partner = {'tools/test.py': 'train.py'}.get(
                 words[1], 'quickstart.py'

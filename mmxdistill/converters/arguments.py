@@ -10,9 +10,8 @@ import json
 import re
 from pathlib import Path
 
-from mmxdistill.cli import positive_float
 from mmxdistill.encodings import FLOW_METHODS, PinholeCamera
-from mmxdistill.options import add_jobs_option
+from mmxdistill.options import add_jobs_option, positive_float
 from mmxdistill.text_files import read_text
 
 __all__ = [

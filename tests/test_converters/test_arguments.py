@@ -31,8 +31,8 @@ def test_arguments() -> None:
         (['--shard', '0/4'], "'0/4': write I/N with 1 <= I <= N"),
         (['--shard', '5/4'], "'5/4'"),
         (['--shard', '2'], "'2': write I/N"),
-        (['--jobs', '0'], "'0' is no positive number"),
-        (['--jobs', 'x'], "'x' is no positive number"),
+        (['--jobs', '0'], "'0' is no number; it must be at least 1"),
+        (['--jobs', 'x'], "'x' is no number; it must be at least 1"),
     ],
 )
 def test_bad_arguments(

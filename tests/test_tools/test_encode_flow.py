@@ -360,8 +360,8 @@ def test_places_that_clash(tmp_path: Path, run: Run) -> None:
 @pytest.mark.parametrize(
     ('args', 'message'),
     [
-        (['--step', '0'], 'no positive number'),
-        (['--max-frames-per-video', '0'], 'no positive number'),
+        (['--step', '0'], 'must be at least 1'),
+        (['--max-frames-per-video', '0'], 'must be at least 1'),
         (['--scale', '-1'], 'scale must be positive'),
         (['--center', '255'], 'center must be a whole level'),
         (['--method', 'tvl1'], 'invalid choice'),

@@ -290,8 +290,7 @@ class TestBadInput:
     def test_sixteen_bits(self, root, run, args):
         args = [arg.format(root=root) for arg in args]
         said = run(root / 'p.pkl', *args, *WINDOWS, status=1)
-        assert 'is uint16' in said
-        assert 'EncodeHHA' in said
+        assert 'is uint16' in said or 'more than 8 bits' in said
         assert '3 failed' in said
 
     def test_sizes_that_differ(self, root, run):
@@ -356,7 +355,7 @@ class TestBadInput:
             (['p.pkl', 'a.py', 'color'], 'give one config, or folders'),
             (['p.pkl', 'color', '--modalities', 'x'], 'is for a config'),
             (['p.pkl', 'color', '--max-iou', '0'], 'must be above 0'),
-            (['p.pkl', 'color', '--max-num', '0'], 'no positive number'),
+            (['p.pkl', 'color', '--max-num', '0'], 'must be at least 1'),
             (['p.pkl', 'color', '--edge-model', 'm'], 'is for --method'),
         ],
     )

@@ -31,6 +31,7 @@ from video_files import (
 )
 
 from mmxdistill.converters import jhmdb
+from mmxdistill.datasets.lists import read_list
 from mmxdistill.encodings import compute_flow, encode_flow
 from mmxdistill.registry import DATASETS
 
@@ -465,10 +466,10 @@ class TestUCF101:
         write_avi(tmp_path / 'in/run/a.avi', moving_frames(12))
         write_avi(tmp_path / 'in/b c.avi', moving_frames(12))
         out = tmp_path / 'out'
-        assert run(tmp_path / 'in', out, '--pairs-per-video', 2) == 1
-        comment, *pairs = lines(out / 'pairs.txt')
-        assert 'b c.avi: rename it' in comment
-        assert pairs == ['run/a/000002', 'run/a/000008']
+        assert run(tmp_path / 'in', out, '--pairs-per-video', 2) == 0
+        pairs = ['b c/000002', 'b c/000008', 'run/a/000002', 'run/a/000008']
+        assert read_list(out / 'pairs.txt') == [[name] for name in pairs]
+        assert (out / 'flow/b c/000002.png').is_file()
 
     def test_missing_and_damaged_videos(self, source, tmp_path, run, capsys):
         (source / self.VIDEOS[0]).unlink()
@@ -503,7 +504,7 @@ class TestUCF101:
         out = tmp_path / 'out'
         assert run(source, out, '--pairs-per-video', 0) == 2
         message = run(source, out, '--split', source / self.VIDEOS[0])
-        assert 'line 1: expected a video' in message
+        assert "g08_c01.avi' line 1 is not UTF-8" in message
         message = run(tmp_path / 'gone', out)
         assert 'is no folder of videos' in message
         empty = tmp_path / 'empty'

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import _checkout  # noqa: F401
 
-from mmxdistill.cli import positive_int, run_command
+from mmxdistill.cli import run_command
 from mmxdistill.converters.arguments import add_arguments, add_flow_method
 from mmxdistill.encodings import FLOW_CENTER, FLOW_SCALE
 from mmxdistill.encodings.flow_image import check_constants
+from mmxdistill.options import positive_int
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import _checkout  # noqa: F401
 
-from mmxdistill.cli import positive_int, run_command
+from mmxdistill.cli import run_command
 from mmxdistill.converters.arguments import add_run_arguments
-from mmxdistill.options import add_split_option
+from mmxdistill.options import add_split_option, positive_int
 
 METHODS = ('selective_search', 'edge_boxes', 'windows')
 

@@ -4,7 +4,8 @@ import argparse
 
 import _checkout  # noqa: F401
 
-from mmxdistill.cli import positive_int, run_command
+from mmxdistill.cli import run_command
+from mmxdistill.options import positive_int
 from mmxdistill.synthetic import DEFAULT_SIZES, write_dataset
 
 

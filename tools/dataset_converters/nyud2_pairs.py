@@ -5,8 +5,9 @@ from pathlib import Path
 
 import _checkout  # noqa: F401
 
-from mmxdistill.cli import positive_int, run_command
+from mmxdistill.cli import run_command
 from mmxdistill.converters.arguments import add_arguments
+from mmxdistill.options import positive_int
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import _checkout  # noqa: F401
 
-from mmxdistill.cli import positive_int, run_command
+from mmxdistill.cli import run_command
 from mmxdistill.converters.arguments import add_arguments, add_flow_method
+from mmxdistill.options import positive_int
 
 PAIRS = 5  # of each video in the paper
 
