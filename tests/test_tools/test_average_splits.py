@@ -20,7 +20,10 @@ def run(monkeypatch, capsys):
 
     def call(*args):
         monkeypatch.setattr(sys, 'argv', ['average_splits', *map(str, args)])
-        tool.main()
+        with pytest.raises(SystemExit) as end:
+            tool.main()
+        if end.value.code:
+            raise end.value
         return capsys.readouterr().out
 
     return call

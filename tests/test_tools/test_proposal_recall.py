@@ -86,7 +86,10 @@ def run(monkeypatch, capsys):
         monkeypatch.setattr(sys, 'argv', argv)
         monkeypatch.setattr(sys, 'path', list(sys.path))
         capsys.readouterr()
-        runpy.run_path(str(TOOL), run_name='__main__')
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(TOOL), run_name='__main__')
+        if end.value.code:
+            raise end.value
         return capsys.readouterr().out
 
     return _run

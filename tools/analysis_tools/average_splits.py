@@ -11,6 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from mmxdistill.cli import run_command
 from mmxdistill.tables import format_table
 
 PREFIX = 'voc/'
@@ -107,10 +108,7 @@ def average(runs: list[Path]) -> str:
 def main() -> None:
     """Print the table."""
     args = parse_args()
-    try:
-        print(average(args.runs))
-    except (OSError, ValueError) as error:
-        raise SystemExit(f'Error: {error}') from None
+    run_command(lambda: print(average(args.runs)))
 
 
 if __name__ == '__main__':

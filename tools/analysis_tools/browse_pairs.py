@@ -13,6 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from mmxdistill.cli import run_command
 from mmxdistill.options import add_split_option
 
 
@@ -50,8 +51,8 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def browse(args: argparse.Namespace) -> int:
-    """Draw the data sets; returns how many samples failed."""
+def run(args: argparse.Namespace) -> int:
+    """Draw the data sets; returns 1 if a sample could not be."""
     from mmxdistill.datasets.configured import (
         build_dataset,
         dataset_configs,
@@ -81,18 +82,9 @@ def browse(args: argparse.Namespace) -> int:
             print(f'  sample {index}: {text}')
         print(f'{len(pages)} pages in {args.out}')
         failed += len(failures)
-    return failed
-
-
-def main() -> None:
-    """Draw the data sets, or say what is wrong."""
-    args = parse_args()
-    try:
-        failed = browse(args)
-    except (KeyError, OSError, ValueError) as error:
-        raise SystemExit(f'Error: {error}') from None
-    raise SystemExit(int(failed > 0))
+    return int(failed > 0)
 
 
 if __name__ == '__main__':
-    main()
+    args = parse_args()
+    run_command(lambda: run(args))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from mmxdistill.cli import run_command
 from mmxdistill.options import add_jobs_option, add_split_option
 
 _SHOWN = 5
@@ -68,16 +69,12 @@ def report(groups: list[list[str]], path: Path | None) -> int:
     return total
 
 
-def main() -> None:
-    """Check the data sets; the exit status tells."""
-    args = parse_args()
+def run(args: argparse.Namespace) -> int:
+    """Check the data sets; returns 1 if there is a problem."""
     from mmxdistill.datasets import dataset_checks as checks
     from mmxdistill.datasets.configured import dataset_configs
 
-    try:
-        configs = dataset_configs(args.config, args.split)
-    except (OSError, ValueError) as error:
-        raise SystemExit(f'Error: {error}') from None
+    configs = dataset_configs(args.config, args.split)
     checked = {
         name: checks.check_dataset(name, config, args.depth_range, args.jobs)
         for name, config in configs.items()
@@ -87,8 +84,9 @@ def main() -> None:
     problems = {name: data.problems for name, data in checked.items()}
     problems['between splits'] = list(checks.find_shared(checked))
     total = report(checks.list_problems(problems), args.list)
-    raise SystemExit(int(total > 0))
+    return int(total > 0)
 
 
 if __name__ == '__main__':
-    main()
+    args = parse_args()
+    run_command(lambda: run(args))

@@ -14,6 +14,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from mmxdistill.cli import run_command
 from mmxdistill.options import add_jobs_option, add_split_option
 
 
@@ -133,14 +134,6 @@ def run(args: argparse.Namespace) -> None:
         draw_recalls(recalls).savefig(args.plot, dpi=120)
 
 
-def main() -> None:
-    """Report the recall, or say what is wrong."""
-    args = parse_args()
-    try:
-        run(args)
-    except (KeyError, OSError, ValueError) as error:
-        raise SystemExit(f'Error: {error}') from None
-
-
 if __name__ == '__main__':
-    main()
+    args = parse_args()
+    run_command(lambda: run(args))

@@ -9,17 +9,17 @@ Without ``--depth``, a generated room is drawn.
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from mmxdistill.cli import run_command
 from mmxdistill.converters.arguments import add_depth_arguments
-from mmxdistill.converters.depth import DepthFormat, read_depth
-from mmxdistill.encodings import HHADiagnostics, encode_hha_with_diagnostics
-from mmxdistill.synthetic import render_scene
-from mmxdistill.visualization import draw_hha
+
+if TYPE_CHECKING:
+    from mmxdistill.encodings import HHADiagnostics
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -45,7 +45,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def describe(
-    depth: np.ndarray, measured: np.ndarray, found: HHADiagnostics
+    depth: np.ndarray, measured: np.ndarray, found: 'HHADiagnostics'
 ) -> list[str]:
     """Say in words what the diagnostics and the levels mean."""
     size = depth.size
@@ -73,6 +73,13 @@ def main(argv: list[str] | None = None) -> None:
             process.
     """
     args = parse_args(argv)
+    import cv2
+
+    from mmxdistill.converters.depth import DepthFormat, read_depth
+    from mmxdistill.encodings import encode_hha_with_diagnostics
+    from mmxdistill.synthetic import render_scene
+    from mmxdistill.visualization import draw_hha
+
     if args.depth:
         stored = DepthFormat(args.unit, args.rotated_bits, args.fill)
         depth, measured = read_depth(args.depth, args.raw, stored)
@@ -89,4 +96,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)
