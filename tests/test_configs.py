@@ -25,7 +25,10 @@ pytestmark = pytest.mark.filterwarnings('ignore:.*has been created')
 
 CONFIGS = Path(mmxdistill.__file__).parents[1] / 'configs'
 METHODS = dict(
-    supervision_transfer='st', fast_rcnn='fast_rcnn', late_fusion='fusion'
+    supervision_transfer='st',
+    fast_rcnn='fast_rcnn',
+    late_fusion='fusion',
+    region_detection='hypercolumn',
 )
 LEAVES = sorted(
     path.relative_to(CONFIGS).as_posix()
@@ -59,7 +62,7 @@ def simplify(node):
                 and value.get('type') == 'Pretrained'
             ):
                 node[key] = None
-            elif key == 'fc_channels':
+            elif key in ('fc_channels', 'fc7_channels'):
                 node[key] = min(value, 64)
             else:
                 simplify(value)
@@ -76,6 +79,11 @@ def datasets(cfg):
         yield part, dataset.get('dataset', dataset)
 
 
+def is_fusion(name):
+    """Late fusion, also of region detectors."""
+    return name.startswith('late_fusion') or '_rgb-' in name
+
+
 def max_iters(name):
     """A schedule's name in a config name -> iterations."""
     number, kilo = re.fullmatch(r'(\d+)(k?)', name).groups()
@@ -90,7 +98,7 @@ def test_there_are_configs_of_every_method():
 def test_form(name):
     path = CONFIGS / name
     # The first late fusion of a data set names two detectors.
-    most = 20 if name.startswith('late_fusion') else 16
+    most = 20 if is_fusion(name) else 16
     assert len(path.read_text().splitlines()) <= most
     # A leaf inherits from _base_, or from one leaf that does.
     for base in bases(path):
@@ -109,11 +117,13 @@ def test_name_says_what_it_is(name):
     inherited = [path.stem for path in all_bases(CONFIGS / name)]
     assert any(base.split('_')[0] == parts[-1] for base in inherited)
     used = {tuple(data.get('use', ())) for _, data in datasets(cfg)}
-    if folder == 'late_fusion':
+    if is_fusion(name):
         network, modalities, _ = parts
         assert list(cfg.model.streams) == modalities.split('-')
         for stream in cfg.model.streams.values():
-            assert f'_{network}_' in stream.model
+            stem = Path(stream.model).stem
+            own = re.sub('^(fast_rcnn|hypercolumn)_', '', stem).split('_')[0]
+            assert network == own or own in network.split('-')
         return
     assert cfg.train_cfg.max_iters == max_iters(parts[-2])
     if folder == 'supervision_transfer':
@@ -147,7 +157,7 @@ def test_checkpoints_come_from_other_configs(name):
         _, stem, file = checkpoint.split('/')
         cfg = load(stems[stem])
         assert file == f'iter_{cfg.train_cfg.max_iters}.pth'
-    if '_st_' in name or name.startswith('late_fusion'):
+    if '_st_' in name or is_fusion(name) or name.startswith('region'):
         assert found
 
 
@@ -170,6 +180,9 @@ def test_everything_can_be_built(name, tmp_path, monkeypatch):
             del sampler['seed']
         if 'Epoch' in sampler['type']:  # wants real boxes
             assert sampler['batch_size'] == loader.batch_size
+        elif 'Uniform' in sampler['type']:  # wants real boxes, too
+            kind = 'mmxdistill.ClassUniformDataset'
+            assert loader.dataset.type == kind
         else:
             DATA_SAMPLERS.build(sampler)
     VISUALIZERS.build(dict(cfg.visualizer, save_dir=str(tmp_path)))
@@ -194,7 +207,7 @@ def batch(model, num_classes):
     """Two small random images, with boxes and proposals."""
     channels = len(model.data_preprocessor.mean)
     shape = (channels, 96, 128)
-    data = demo_mm_inputs(2, shape, num_classes=num_classes)
+    data = demo_mm_inputs(2, shape, num_classes=num_classes, with_mask=True)
     proposals = demo_mm_proposals([shape] * 2, 20)
     for sample, boxes in zip(data['data_samples'], proposals, strict=True):
         sample.proposals = boxes

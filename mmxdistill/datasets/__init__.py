@@ -2,6 +2,10 @@
 
 from mmxdistill.datasets import transforms
 from mmxdistill.datasets.caffe_sampler import CaffeEpochSampler
+from mmxdistill.datasets.class_uniform import (
+    ClassUniformDataset,
+    ClassUniformSampler,
+)
 from mmxdistill.datasets.mirrored import MirroredDataset
 from mmxdistill.datasets.paired import PairedCocoDataset, PairedDataset
 from mmxdistill.datasets.published import JHMDBDataset, NYUD2Dataset
@@ -9,6 +13,8 @@ from mmxdistill.datasets.samplers import DrawIndex, ResumableInfiniteSampler
 
 __all__ = [
     'CaffeEpochSampler',
+    'ClassUniformDataset',
+    'ClassUniformSampler',
     'DrawIndex',
     'JHMDBDataset',
     'MirroredDataset',

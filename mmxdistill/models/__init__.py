@@ -20,12 +20,14 @@ from mmxdistill.models.losses import (
     CaffeCrossEntropyLoss,
     CaffeSmoothL1Loss,
     FeatureL2Loss,
+    ThresholdedSigmoidLoss,
 )
 from mmxdistill.models.necks import AdaptationNeck
 from mmxdistill.models.roi_heads import (
     DedupRoIHead,
     FastRCNNBBoxHead,
     HypercolumnMaskHead,
+    HypercolumnRoIHead,
     SingleRoIExtractor,
 )
 from mmxdistill.models.task_modules import (
@@ -59,9 +61,11 @@ __all__ = [
     'FeatureL2Loss',
     'FeatureScale',
     'HypercolumnMaskHead',
+    'HypercolumnRoIHead',
     'LateFusionDetector',
     'MultiModalDataPreprocessor',
     'SingleRoIExtractor',
     'SqueezeNet',
     'SupervisionTransfer',
+    'ThresholdedSigmoidLoss',
 ]

@@ -12,6 +12,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from pycocotools import mask as coco_mask
 
 from mmxdistill.atomic import atomic_write
 from mmxdistill.parallel import map_parallel
@@ -21,7 +22,7 @@ from .furniture import CLASSES
 from .scene import kinect_camera
 
 # Raise it with every change that alters a single pixel, box or proposal.
-VERSION = 2
+VERSION = 3
 MANIFEST = 'synthetic.json'
 DEFAULT_SIZES = {'rgb': 600, 'pairs': 800, 'train': 150, 'test': 150}
 
@@ -58,7 +59,8 @@ def write_dataset(
         ROOT/depth_raw/<id>.png        uint16 millimetres, 0 = missing
         ROOT/camera.json               fx, fy, cx, cy (first pixel at 1)
         ROOT/classes.json              class names, in order of their ids
-        ROOT/annotations_<split>.json  COCO boxes of a labelled split
+        ROOT/annotations_<split>.json  COCO boxes and masks (run lengths) of
+                                       a labelled split
         ROOT/<split>.txt               ids of an unlabelled split
         ROOT/proposals_<split>.pkl     {'color/<id>.jpg': {bboxes, scores}}
         ROOT/synthetic.json            options; written last
@@ -232,13 +234,19 @@ def _annotations(frame: RGBDFrame) -> list[dict[str, Any]]:
         frame.boxes, frame.labels, frame.objects, strict=True
     ):
         x0, y0, x1, y1 = box.tolist()
+        seen = frame.instances == number
+        run_lengths = coco_mask.encode(np.asfortranarray(seen, np.uint8))
         out.append(
             dict(
                 category_id=CLASSES[label],
                 bbox=[x0, y0, x1 - x0, y1 - y0],
                 area=(x1 - x0) * (y1 - y0),
                 iscrowd=0,
-                visible_area=int((frame.instances == number).sum()),
+                segmentation=dict(
+                    size=run_lengths['size'],
+                    counts=run_lengths['counts'].decode(),
+                ),
+                visible_area=int(seen.sum()),
                 truncated=int((box == edge).any()),
             )
         )

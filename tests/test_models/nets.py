@@ -1,6 +1,11 @@
 """Small networks that several tests build."""
 
+import numpy as np
+import torch
+from mmdet.structures import DetDataSample
+from mmdet.structures.mask import BitmapMasks
 from mmengine.config import ConfigDict
+from mmengine.structures import InstanceData
 
 
 def backbone(geometry='rgb', **kwargs):
@@ -76,3 +81,55 @@ def fast_rcnn(modality='rgb', geometry='rgb', num_classes=3, **head):
             )
         ),
     )
+
+
+def region_detector(modality='rgb', **rcnn):
+    """Hyper-columns on that detector; settings of ``test_cfg.rcnn``."""
+    cfg = fast_rcnn(modality)
+    cfg.backbone = backbone(
+        out_features=('conv5', 'pool2', 'conv4'), frozen_stages=5
+    )
+    cfg.roi_head.update(
+        type='mmxdistill.HypercolumnRoIHead',
+        mask_head=dict(
+            type='mmxdistill.HypercolumnMaskHead',
+            num_classes=3,
+            maps=dict(
+                pool2=dict(in_channels=8, kernel_size=3, scale=0.5),
+                conv4=dict(in_channels=12, kernel_size=1, scale=0.1),
+            ),
+            fc7_channels=16,
+            mask_size=10,
+            grid_size=2,
+        ),
+    )
+    cfg.train_cfg = dict(rcnn=dict(num=5, pos_iou_thr=0.7))
+    nms = dict(type='nms', iou_threshold=0.3)
+    cfg.test_cfg = dict(rcnn=dict(max_per_class=6, nms=nms, **rcnn))
+    return cfg
+
+
+def region_sample(scale=2.0, **meta):
+    """Two objects of classes 0 and 2 in an image of 48 x 64 pixels."""
+    masks = np.zeros((2, 48, 64), np.uint8)
+    masks[0, 4:24, 6:30] = 1
+    masks[1, 20:40, 34:62] = 1
+    found = DetDataSample(
+        metainfo=dict(
+            img_path='a.png',
+            ori_shape=(48, 64),
+            img_shape=(int(48 * scale), int(64 * scale)),
+            scale_factor=(scale, scale),
+            **meta,
+        )
+    )
+    boxes = torch.tensor([[6, 4, 29, 23], [34, 20, 61, 39.0]])
+    found.gt_instances = InstanceData(
+        bboxes=boxes,
+        labels=torch.tensor([0, 2]),
+        masks=BitmapMasks(masks, 48, 64),
+    )
+    near = boxes + torch.tensor([1, -1, 0, 2.0])  # IoU of 0.8 or more
+    far = boxes * 0.5
+    found.proposals = InstanceData(bboxes=torch.cat([near, far]) * scale)
+    return found

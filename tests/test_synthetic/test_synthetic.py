@@ -224,6 +224,11 @@ def test_layout_reads_back(root: Path) -> None:
         assert 0 <= x < x + w <= SIZE[0] and 0 <= y < y + h <= SIZE[1]
         assert annotation['area'] == w * h >= annotation['visible_area'] > 0
         assert annotation['iscrowd'] == 0
+        # The mask is what is seen of the object, and the box its extent.
+        mask = coco.annToMask(annotation)
+        assert mask.shape == SIZE[::-1]
+        assert mask.sum() == annotation['visible_area']
+        assert cv2.boundingRect(mask) == (x, y, w, h)
     names = (root / 'pairs.txt').read_text().split()
     assert len(names) == SIZES['pairs']
     assert not (root / 'annotations_pairs.json').exists()

@@ -29,6 +29,7 @@ from mmxdistill.datasets.transforms.registration import (
     ResizeToReference,
 )
 from mmxdistill.datasets.transforms.stock import teach_stock_transforms
+from mmxdistill.datasets.transforms.superpixels import LoadSuperpixels
 from mmxdistill.datasets.transforms.warp import WarpToReference
 
 teach_stock_transforms()
@@ -47,6 +48,7 @@ __all__ = [
     'LoadFlowFromFile',
     'LoadGrayImageFromFile',
     'LoadModalities',
+    'LoadSuperpixels',
     'Pad',
     'RemapToReference',
     'ResizeToReference',

@@ -7,11 +7,17 @@ from typing import Any
 from mmxdistill.models.fusion.base import HeadFusion, Streams
 from mmxdistill.models.fusion.cascade import CascadeFusion
 from mmxdistill.models.fusion.dense import DenseFusion
+from mmxdistill.models.fusion.region import RegionFusion
 from mmxdistill.models.fusion.roi import RoIFusion
 
 __all__ = ['build_fusion']
 
-_KINDS: tuple[type[HeadFusion], ...] = (RoIFusion, CascadeFusion, DenseFusion)
+_KINDS: tuple[type[HeadFusion], ...] = (
+    RegionFusion,
+    RoIFusion,
+    CascadeFusion,
+    DenseFusion,
+)
 
 
 def build_fusion(streams: Streams, proposals: str = 'union') -> HeadFusion:

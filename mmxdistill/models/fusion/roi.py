@@ -215,7 +215,7 @@ def two_stage_refusal(stream: Any, known: tuple[Any, ...]) -> str | None:
         names = ' or '.join(kind.__name__ for kind in known)
         return f'it has no {names} with a bbox head'
     own = _other_methods(stream, ('predict',), (TwoStageDetector,))
-    own += _other_methods(head, ('predict',), (BaseRoIHead,))
+    own += _other_methods(head, ('predict',), (BaseRoIHead, *known))
     own += _other_methods(head, ('predict_bbox', 'predict_mask'), known)
     if own:
         return (

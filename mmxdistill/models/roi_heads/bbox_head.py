@@ -112,9 +112,19 @@ class FastRCNNBBoxHead(BBoxHead):
             tuple[Tensor, Tensor]: Class scores before softmax (R, classes +
             1), background last, and box regression (R, 4 * classes).
         """
+        return super().forward(self.embed(x))
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Feature of RoIs that the predictors read.
+
+        Args:
+            x (Tensor): See :meth:`forward`.
+
+        Returns:
+            Tensor: fc7 after its ReLU and dropout, (R, fc_channels).
+        """
         x = self.drop6(self.relu6(self.fc6(x.flatten(1))))
-        x = self.drop7(self.relu7(self.fc7(x)))
-        return super().forward(x)
+        return self.drop7(self.relu7(self.fc7(x)))
 
     def set_box_statistics(self, means: Any, stds: Any) -> None:
         """Train on regression targets ``(target - mean) / std``.

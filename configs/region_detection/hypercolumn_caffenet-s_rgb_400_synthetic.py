@@ -1,0 +1,9 @@
+_base_ = [
+    '../_base_/datasets/synthetic_rgbd_regions_rgb.py',
+    '../_base_/models/hypercolumn_caffenet-s.py',
+    '../_base_/schedules/hypercolumn_adamw_400.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(data_preprocessor=_base_.data_preprocessor)
+load_from = 'work_dirs/fast_rcnn_caffenet-s_rgb_2k_synthetic/iter_2000.pth'
