@@ -83,6 +83,8 @@ setup(
         # nyu_depth_v2_labeled.mat is HDF5.
         'datasets': ['h5py>=3'],
         'numba': ['numba'],  # compiles HHA
+        # Install the torchvision of your PyTorch before.
+        'timm': ['timm>=1'],
         'studies': STUDIES,
         # For cv2.ximgproc. Uninstall opencv-python(-headless) before: all
         # OpenCV distributions install the same ``cv2`` folder.

@@ -15,6 +15,7 @@ from mmdet.registry import OPTIM_WRAPPERS as MMDET_OPTIM_WRAPPERS
 from mmdet.registry import OPTIMIZERS as MMDET_OPTIMIZERS
 from mmdet.registry import TASK_UTILS as MMDET_TASK_UTILS
 from mmdet.registry import TRANSFORMS as MMDET_TRANSFORMS
+from mmdet.registry import WEIGHT_INITIALIZERS as MMDET_WEIGHT_INITIALIZERS
 from mmengine.registry import Registry
 
 from mmxdistill.compat import patch_checkpoint_loading
@@ -29,6 +30,7 @@ __all__ = [
     'OPTIM_WRAPPERS',
     'TASK_UTILS',
     'TRANSFORMS',
+    'WEIGHT_INITIALIZERS',
 ]
 
 _SCOPE = 'mmxdistill'
@@ -58,6 +60,12 @@ TRANSFORMS = Registry(
 MODELS = Registry(
     'model',
     parent=MMDET_MODELS,
+    scope=_SCOPE,
+    locations=['mmxdistill.models'],
+)
+WEIGHT_INITIALIZERS = Registry(
+    'weight initializer',
+    parent=MMDET_WEIGHT_INITIALIZERS,
     scope=_SCOPE,
     locations=['mmxdistill.models'],
 )

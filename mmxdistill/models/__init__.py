@@ -1,6 +1,11 @@
 """Networks, detectors and their parts."""
 
-from mmxdistill.models.backbones import VGG16, CaffeNet, SqueezeNet
+from mmxdistill.models.backbones import (
+    VGG16,
+    CaffeNet,
+    SqueezeNet,
+    TimmBackbone,
+)
 from mmxdistill.models.data_preprocessors import MultiModalDataPreprocessor
 from mmxdistill.models.detectors import (
     LateFusionDetector,
@@ -23,6 +28,7 @@ from mmxdistill.models.losses import (
     ThresholdedSigmoidLoss,
 )
 from mmxdistill.models.necks import AdaptationNeck
+from mmxdistill.models.pretrained import PretrainedInit
 from mmxdistill.models.roi_heads import (
     DedupRoIHead,
     FastRCNNBBoxHead,
@@ -64,8 +70,10 @@ __all__ = [
     'HypercolumnRoIHead',
     'LateFusionDetector',
     'MultiModalDataPreprocessor',
+    'PretrainedInit',
     'SingleRoIExtractor',
     'SqueezeNet',
     'SupervisionTransfer',
     'ThresholdedSigmoidLoss',
+    'TimmBackbone',
 ]

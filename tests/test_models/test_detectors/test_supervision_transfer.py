@@ -273,3 +273,177 @@ def test_prediction_gives_the_sums_of_the_explained_variance():
     error = (s.double() - t.double()).square().sum().item()
     assert stats['error'] == pytest.approx(error)
     torch.testing.assert_close(stats['total'], t.double().sum((0, 2, 3)))
+
+
+def labelled(sample, boxes):
+    sample.gt_instances = InstanceData(
+        bboxes=torch.tensor(boxes), labels=torch.zeros(len(boxes)).long()
+    )
+    return sample
+
+
+class TestDropIn:
+    RESNET = dict(type='ResNet', depth=18, base_channels=4)
+
+    def test_widths_are_inferred(self):
+        points = [
+            dict(teacher='layer2', student='conv3', align='resize'),
+            dict(teacher='backbone[3]', student='pool5', align='resize'),
+        ]
+        for item in points:
+            item['adaptation'] = dict()
+        model = build(teacher=dict(self.RESNET), transfer_points=points)
+        widths = [
+            (p.adaptation.conv.in_channels, p.adaptation.conv.out_channels)
+            for p in model.points
+        ]
+        assert widths == [(12, 8), (8, 32)]
+        x = torch.randn(1, 6, 64, 96)
+        grids = [t.shape[2:] for _, t in model.features(x, None)]
+        assert grids == [(8, 12), (2, 3)]
+
+    def test_early_point_freezes_what_is_behind(self):
+        model = build(
+            transfer_points=[
+                dict(teacher='conv3', student='conv3', adaptation=dict())
+            ],
+            student=fast_rcnn('hha'),
+            teacher=backbone(),
+        )
+        model.points[0].loss.calibrate(1.0)
+        model.train()
+        model.loss(torch.randn(2, 6, 64, 64), samples())[
+            'loss_conv3'
+        ].backward()
+        learns = {k for k, p in model.named_parameters() if p.requires_grad}
+        reached = {
+            k for k, p in model.named_parameters() if p.grad is not None
+        }
+        assert learns == reached
+        assert 'student.backbone.conv3.weight' in learns
+        assert 'student.backbone.conv4.weight' not in learns
+
+    def test_grids_that_never_meet_fail_at_once(self):
+        with pytest.raises(ValueError, match='meet for no image.*resize'):
+            build(
+                transfer_points=[
+                    dict(teacher='conv3', student='pool5', adaptation=dict())
+                ]
+            )
+
+    def test_rois_and_maps_cannot_be_compared(self):
+        with pytest.raises(ValueError, match='cannot be compared'):
+            build(
+                teacher=fast_rcnn(),
+                student=fast_rcnn('hha'),
+                transfer_points=[
+                    dict(teacher='fc6', student='pool5', adaptation=dict())
+                ],
+            )
+
+    def test_several_teachers_and_modalities(self):
+        stop = dict(out_features=('pool5',))
+        wide = dict(**stop, in_channels=6)
+        model = build(
+            data_preprocessor=preprocessor('rgb', 'hha', 'flow'),
+            teacher=dict(
+                color=backbone('rgb', **stop), motion=backbone('rgb', **wide)
+            ),
+            teacher_checkpoint=None,
+            student=backbone('rgb', **wide),
+            modalities=dict(
+                color='rgb', motion=['flow', 'rgb'], student=['hha', 'flow']
+            ),
+            transfer_points=[
+                dict(teacher=f'{role}.pool5', student='pool5')
+                for role in ('color', 'motion')
+            ],
+        )
+        x = torch.randn(1, 9, 64, 64)
+        (s, color), (_, motion) = model.features(x, None)
+        wanted = model.teachers['motion'](torch.cat([x[:, 6:], x[:, :3]], 1))[
+            0
+        ]
+        torch.testing.assert_close(motion, wanted)
+        torch.testing.assert_close(color, model.teacher(x[:, :3])[0])
+        torch.testing.assert_close(s, model.backbone(x[:, 3:])[0])
+
+    def test_statistics_of_the_network(self):
+        own = dict(mean=[1.0, 2, 3], std=[4.0, 5, 6], bgr_to_rgb=True)
+        given = preprocessor('rgb', 'hha')
+        teacher = fast_rcnn()
+        teacher.data_preprocessor = dict(type='DetDataPreprocessor', **own)
+        with pytest.raises(ValueError, match=r"'rgb' is normalised with mean"):
+            build(teacher=teacher, data_preprocessor=given)
+        given['modalities']['rgb'] = 'teacher'
+        model = build(teacher=teacher, data_preprocessor=given)
+        assert model.data_preprocessor.mean[:3].flatten().tolist() == [1, 2, 3]
+
+    def test_labels_in_the_same_pass(self):
+        student = fast_rcnn('hha')
+        options = dict(student=student, student_loss_weight=0.5)
+        model = build(**options).train()
+        x = torch.randn(2, 6, 64, 64)
+        passes = []
+        model.student.backbone.conv1.register_forward_hook(
+            lambda *_: passes.append(1)
+        )
+        batch = samples()
+        labelled(batch[1], [[5.0, 5, 30, 30]])
+        torch.manual_seed(1)
+        losses = model.loss(x, batch)
+        assert len(passes) == 1
+        own = {k: v for k, v in losses.items() if k.startswith('student.')}
+        torch.manual_seed(1)
+        expected = model.student.loss(x[1:, 3:], [copy.deepcopy(batch[1])])
+        torch.testing.assert_close(
+            own['student.loss_cls'], expected['loss_cls'] * 0.5
+        )
+        torch.testing.assert_close(own['student.acc'], expected['acc'])
+        assert 'proposals' in batch[1]
+        # Without labels, all parameters still take part (DDP).
+        losses = model.loss(x, samples())
+        total, _ = model.parse_losses(losses)
+        total.backward()
+        assert all(p.grad is not None for p in model.parameters())
+
+    def test_backbone_has_no_loss_of_its_own(self):
+        with pytest.raises(ValueError, match='needs a detector as student'):
+            build(student_loss_weight=1.0)
+
+
+def test_statistics_do_not_depend_on_the_batch():
+    model = build().eval()
+    sizes = [(64, 64), (40, 100), (96, 50)]
+    images = [torch.rand(6, *size) * 255 for size in sizes]
+
+    def stats(indices):
+        batch = [
+            DetDataSample(metainfo=dict(img_id=i, img_shape=sizes[i]))
+            for i in indices
+        ]
+        data = model.data_preprocessor(
+            dict(inputs=[images[i] for i in indices], data_samples=batch)
+        )
+        found = model.predict(data['inputs'], data['data_samples'])
+        return {s.img_id: s.transfer_stats['pool5'] for s in found}
+
+    together = stats([0, 1, 2])
+    for i in range(3):
+        alone = stats([i])[i]
+        for key, value in alone.items():
+            assert torch.equal(
+                torch.as_tensor(value), torch.as_tensor(together[i][key])
+            ), key
+    # Cells whose centre is in the image: 40 x 100 of 64 x 128.
+    assert together[1]['cells'] == 1 * 3
+
+
+def test_padding_does_not_count_in_the_loss():
+    model = build().eval()
+    x = torch.randn(1, 6, 64, 96)
+    sample = DetDataSample(metainfo=dict(img_shape=(64, 40)))
+    ((s, t),) = model.features(x, [sample])
+    expected = 0.5 * (s - t)[..., :1].square().mean()
+    found = model.loss(x, [sample])['loss_pool5']
+    torch.testing.assert_close(found, expected)
