@@ -172,7 +172,7 @@ def _class_names(
     places = (folder / 'gt', folder, folder.parent)
     found = [place / _LABELS for place in places]
     file = next(filter(Path.is_file, found), None)
-    names = _MOT_LABELS
+    names: tuple[str, ...] = _MOT_LABELS
     if file is not None:
         lines = read_text(file).splitlines()
         names = tuple(

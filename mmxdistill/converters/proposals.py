@@ -272,7 +272,8 @@ class Proposer:
             colour = np.repeat(image, 3 // image.shape[2], axis=2)
             sources += self.search(np.ascontiguousarray(colour))
         if 'windows' in self.search.methods:
-            sources.append(sliding_windows(*colour.shape[:2]))
+            height, width = colour.shape[:2]
+            sources.append(sliding_windows(height, width))
         boxes, _ = merge_proposals(
             sources, self.search.max_num, self.search.max_iou
         )

@@ -119,13 +119,13 @@ def write_dataset(
         num_proposals=num_proposals,
     )
     outcomes = map_parallel(work, tasks, processes, 'frames', chunk_size=4)
+    records = [o.result for o in outcomes if o.result is not None]
     failures = [o for o in outcomes if o.result is None]
     if failures:
         raise RuntimeError(
             f'{len(failures)} of {len(tasks)} frames could not be written, '
             f'e.g. {failures[0].item.name}: {failures[0].error}'
         )
-    records = [outcome.result for outcome in outcomes]
     by_split: dict[str, list[dict[str, Any]]] = {s: [] for s in sizes}
     for task, record in zip(tasks, records, strict=True):
         by_split[task.split].append(record)

@@ -208,6 +208,13 @@ class TestDetectionFromTheOfficialFile:
         assert detection(labeled, out, '--overwrite') == 0
         assert '4 written' in capsys.readouterr().out
 
+    def test_damaged_record(self, detection, labeled, tmp_path):
+        out = tmp_path / 'out'
+        assert detection(labeled, out, '--no-hha') == 0
+        (out / '.records/img_5003.json').write_text('{"im')
+        message = detection(labeled, out, '--no-hha')
+        assert "img_5003.json' is damaged: delete it" in message
+
     def test_shards(self, detection, labeled, tmp_path, capsys):
         out = tmp_path / 'out'
         assert detection(labeled, out, '--shard', '1/3') == 0

@@ -16,6 +16,7 @@ from mmxdistill.converters.images import write_png
 from mmxdistill.converters.runs import RunOptions, convert_items
 from mmxdistill.datasets.proposal_file import write_proposals
 from mmxdistill.encodings import encode_hha
+from mmxdistill.text_files import read_text
 
 from .authors import AuthorsFolder, read_mcg_boxes
 from .classes import CLASSES, NUM_FRAMES, SPLITS, image_stem
@@ -149,12 +150,25 @@ def find_mcg(path: Path) -> Path | None:
     return next(filter(Path.is_file, places), None)
 
 
+def read_record(file: Path) -> dict[str, Any]:
+    """Read what :func:`make_record` has made."""
+    try:
+        content = json.loads(read_text(file))
+    except ValueError as error:
+        content = str(error)
+    if not isinstance(content, dict) or 'source' not in content:
+        raise ValueError(
+            f"'{file}' is damaged: delete it, and the frame is converted again"
+        )
+    return content
+
+
 def check_same_source(frames: list[Frame]) -> None:
     """Refuse to mix two sources in one folder."""
     record = next((f.record for f in frames if f.record.is_file()), None)
     if record is None:
         return
-    found = json.loads(record.read_text())['source']
+    found = read_record(record)['source']
     wanted = type(frames[0].source).__name__
     if found != wanted:
         raise ValueError(
@@ -167,7 +181,7 @@ def write_annotations(
     out: Path, name: str, frames: list[Frame]
 ) -> list[dict[str, Any]]:
     """Write the annotation file of a split; returns its records."""
-    records = [json.loads(frame.record.read_text()) for frame in frames]
+    records = [read_record(frame.record) for frame in frames]
     images = [record['image'] for record in records]
     if not any(image['annotations'] for image in images):
         raise ValueError(

@@ -105,7 +105,7 @@ def choose_pairs(
     )
     if failures:
         raise ValueError('; '.join(failures))
-    total = sum((counts for _, (_, counts) in found), Counter())
+    total: Counter[str] = sum((counts for _, (_, counts) in found), Counter())
     pairs = sum(len(pairs) for _, (pairs, _) in found)
     print(
         f'{pairs} pairs; files left out: '
