@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,6 +16,12 @@ from mmengine.model import ModuleList
 from torch import Tensor, nn
 
 from mmxdistill.models.detectors.shared_features import SharedFeatures
+from mmxdistill.models.detectors.student_keys import use_student_keys
+from mmxdistill.models.detectors.teachers import (
+    build_teacher,
+    by_role,
+    find_channels,
+)
 from mmxdistill.models.detectors.transfer_grids import (
     check_grids,
     explain_mismatch,
@@ -24,18 +30,12 @@ from mmxdistill.models.detectors.transfer_grids import (
 )
 from mmxdistill.models.detectors.transfer_point import TransferPoint
 from mmxdistill.models.features import FeatureExtractor
-from mmxdistill.models.networks import (
-    ResolvedNetwork,
-    build_network,
-    load_weights,
-    resolve_network,
-)
-from mmxdistill.models.preprocessing import check_statistics, fill_statistics
+from mmxdistill.models.networks import build_network, resolve_network
+from mmxdistill.models.preprocessing import fill_statistics
 from mmxdistill.registry import MODELS
 
 __all__ = ['SupervisionTransfer']
 
-_OWN_PREFIXES = ('transfer_points.', 'data_preprocessor.', 'student.')
 _SHOWN = 3
 
 Pair = tuple[Tensor, Tensor]
@@ -98,14 +98,16 @@ class SupervisionTransfer(BaseDetector):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         networks = {
-            **{r: resolve_network(c) for r, c in _by_role(teacher).items()},
+            **{r: resolve_network(c) for r, c in by_role(teacher).items()},
             'student': resolve_network(student),
         }
         super().__init__(
             data_preprocessor=fill_statistics(data_preprocessor, networks),
             init_cfg=init_cfg,
         )
-        self._channels = self._find_channels(modalities, networks)
+        self._channels = find_channels(
+            self.data_preprocessor, modalities, networks
+        )
         # mmengine's, as init_weights() does not enter torch's containers.
         self.transfer_points = ModuleList(
             TransferPoint(**point) for point in transfer_points
@@ -115,16 +117,15 @@ class SupervisionTransfer(BaseDetector):
         self.num_rois = num_rois
         self.student_loss_weight = student_loss_weight
         student_config = networks.pop('student')
-        checkpoints = _by_role(teacher_checkpoint, networks)
+        checkpoints = by_role(teacher_checkpoint, networks)
         self.teachers = {  # a dict: not registered as sub-modules
-            role: self._frozen(network, checkpoints.get(role), role)
+            role: build_teacher(network, checkpoints.get(role), role)
             for role, network in networks.items()
         }
         network = build_network(student_config)
         if hasattr(network, 'extract_feat'):
             self.student = network
-            self._register_state_dict_hook(_strip_student)
-            self.register_load_state_dict_pre_hook(_prepend_student)
+            use_student_keys(self)
         else:
             self.backbone = network
             if student_loss_weight:
@@ -153,59 +154,6 @@ class SupervisionTransfer(BaseDetector):
     def divisor(self) -> int:
         """Height and width of a batch are multiples of it."""
         return int(getattr(self.data_preprocessor, 'pad_size_divisor', 1))
-
-    def _find_channels(
-        self,
-        modalities: Mapping[str, str | Sequence[str]],
-        networks: Mapping[str, ResolvedNetwork],
-    ) -> dict[str, slice | list[int]]:
-        """Channels of the batch that each network reads."""
-        slices = getattr(self.data_preprocessor, 'slices', None)
-        if slices is None:
-            raise ValueError(
-                'SupervisionTransfer needs data_preprocessor=dict('
-                "type='mmxdistill.MultiModalDataPreprocessor', modalities="
-                f'...), found {type(self.data_preprocessor).__name__}'
-            )
-        if set(modalities) != set(networks):
-            example = ', '.join(f"{role}='...'" for role in networks)
-            raise ValueError(
-                f'modalities must be dict({example}) with names of the '
-                f"data_preprocessor's {list(slices)}, found {modalities}"
-            )
-        reads: dict[str, list[str]] = {}
-        channels: dict[str, slice | list[int]] = {}
-        for role, names in modalities.items():
-            reads[role] = [names] if isinstance(names, str) else list(names)
-            for name in reads[role]:
-                if name not in slices:
-                    raise ValueError(
-                        f"modalities: the {role} reads '{name}', but the "
-                        f'data_preprocessor has only {list(slices)}'
-                    )
-            parts = [slices[name] for name in reads[role]]
-            indices = [i for p in parts for i in range(p.start, p.stop)]
-            first, count = indices[0], len(indices)
-            run = list(range(first, first + count))
-            # A slice is a view, a list a copy.
-            channels[role] = (
-                slice(first, first + count) if indices == run else indices
-            )
-        check_statistics(self.data_preprocessor, networks, reads)
-        return channels
-
-    @staticmethod
-    def _frozen(
-        cfg: ResolvedNetwork, checkpoint: str | None, role: str
-    ) -> nn.Module:
-        teacher = build_network(cfg)
-        if checkpoint is None:
-            teacher.init_weights()
-        else:
-            load_weights(teacher, checkpoint, role)
-        teacher.requires_grad_(False)
-        teacher.eval()  # returns None for some of mmdet's backbones
-        return teacher
 
     def _connect(self) -> None:
         """Find the features, fit the adaptations, freeze what stays."""
@@ -499,7 +447,7 @@ class SupervisionTransfer(BaseDetector):
                 batch_inputs[i : i + 1, :, :h, :w].contiguous(), [alone]
             )
             stats = {
-                point.name: _statistics(point, *row)
+                point.name: point.statistics(*row)
                 for point, row in zip(self.points, compared, strict=True)
             }
             sample.set_field(stats, 'transfer_stats')
@@ -524,68 +472,5 @@ class SupervisionTransfer(BaseDetector):
         return self.student_features(self._part('student', batch_inputs))
 
 
-def _by_role(value: Any, roles: Sequence[str] | None = None) -> dict[str, Any]:
-    """A setting of one teacher, or of several by name."""
-    if isinstance(value, Mapping) and not {'type', 'model'} & set(value):
-        if roles is not None and set(value) != set(roles):
-            raise ValueError(
-                f'teacher_checkpoint is for {list(value)}, but the teachers '
-                f'are {list(roles)}'
-            )
-        if 'student' in value:
-            raise ValueError("a teacher cannot have the name 'student'")
-        return dict(value)
-    if roles is None:
-        return {'teacher': value}
-    if value is not None and list(roles) != ['teacher']:
-        raise ValueError(
-            f'teacher_checkpoint must be a dict of files for {list(roles)}, '
-            f"found '{value}'"
-        )
-    return dict.fromkeys(roles, value)
-
-
-def _statistics(
-    point: TransferPoint,
-    student: Tensor,
-    teacher: Tensor,
-    valid: Tensor | None,
-) -> dict[str, Any]:
-    """Sums over the valid cells of one pair."""
-    loss = point.measure(student, teacher, valid).item()
-    cells = teacher.numel() // teacher.shape[1]
-    if valid is not None:
-        student, teacher = student * valid, teacher * valid
-        cells = int(valid.sum())
-    error = (student.double() - teacher.double()).square().sum()
-    teacher = teacher.double().transpose(0, 1).flatten(1)
-    return dict(
-        loss=loss,
-        cells=cells,
-        error=error.item(),
-        square=teacher.square().sum().item(),
-        total=teacher.sum(1).cpu(),
-    )
-
-
 def _log(message: str) -> None:
     print_log(message, logger='current', level=logging.INFO)
-
-
-def _strip_student(
-    module: nn.Module, state: dict, prefix: str, metadata: dict
-) -> None:
-    """Save a student detector under its own keys."""
-    inner = f'{prefix}student.'
-    for key in [key for key in state if key.startswith(inner)]:
-        state[prefix + key[len(inner) :]] = state.pop(key)
-
-
-def _prepend_student(
-    module: nn.Module, state: dict, prefix: str, *args: Any
-) -> None:
-    """Load a student detector from its own keys."""
-    own = tuple(prefix + name for name in _OWN_PREFIXES)
-    for key in list(state):
-        if key.startswith(prefix) and not key.startswith(own):
-            state[f'{prefix}student.{key[len(prefix) :]}'] = state.pop(key)

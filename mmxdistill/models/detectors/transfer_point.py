@@ -228,3 +228,34 @@ class TransferPoint(BaseModule):
         if self._tell_valid:
             return self.loss(student, teacher, valid=valid)
         return self.loss(student, teacher)
+
+    def statistics(
+        self, student: Tensor, teacher: Tensor, valid: Tensor | None
+    ) -> dict[str, Any]:
+        """Sum up what the explained variance is made of.
+
+        Args:
+            student (Tensor): See :meth:`measure`.
+            teacher (Tensor): See :meth:`measure`.
+            valid (Tensor, optional): See :meth:`measure`.
+
+        Returns:
+            dict[str, float | int | Tensor]: ``loss``; over the valid cells,
+            in float64: their number ``cells``, the sums ``error`` of the
+            squared error and ``square`` of the teacher's squared feature, and
+            ``total`` (C,) of the feature per channel.
+        """
+        loss = self.measure(student, teacher, valid).item()
+        cells = teacher.numel() // teacher.shape[1]
+        if valid is not None:
+            student, teacher = student * valid, teacher * valid
+            cells = int(valid.sum())
+        error = (student.double() - teacher.double()).square().sum()
+        teacher = teacher.double().transpose(0, 1).flatten(1)
+        return dict(
+            loss=loss,
+            cells=cells,
+            error=error.item(),
+            square=teacher.square().sum().item(),
+            total=teacher.sum(1).cpu(),
+        )
