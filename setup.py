@@ -79,6 +79,7 @@ setup(
         # mmengine 0.10 imports pkg_resources, gone from setuptools 82;
         # mmdet's own extra picks the mmcv it accepts.
         'openmmlab': ['mmdet[mim]>=3.3.0', 'setuptools<82'],
+        'baselines': ['ensemble-boxes'],  # weighted boxes fusion
         'caffe': ['protobuf>=4.22'],
         # nyu_depth_v2_labeled.mat is HDF5.
         'datasets': ['h5py>=3'],

@@ -10,6 +10,7 @@ from mmxdistill.models.data_preprocessors import MultiModalDataPreprocessor
 from mmxdistill.models.detectors import (
     LateFusionDetector,
     SupervisionTransfer,
+    zero_shot_detector,
 )
 from mmxdistill.models.layers import (
     BoxUpsample,
@@ -76,4 +77,5 @@ __all__ = [
     'SupervisionTransfer',
     'ThresholdedSigmoidLoss',
     'TimmBackbone',
+    'zero_shot_detector',
 ]

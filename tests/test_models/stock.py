@@ -16,7 +16,7 @@ CLASSES = 3
 SIZE = 64
 
 _RESNET = dict(
-    backbone=dict(depth=18, base_channels=4, init_cfg=None),
+    backbone=dict(depth=18, base_channels=4, frozen_stages=-1, init_cfg=None),
     neck=dict(in_channels=[4, 8, 16, 32], out_channels=8),
 )
 _RPN = dict(in_channels=8, feat_channels=8)

@@ -14,6 +14,9 @@ RUNS = {
     'flow': [
         '--size 40 56 --seconds 0.001 --methods dis farneback',
     ],
+    'fused_inference': [
+        '--detectors faster_rcnn yolox --size 64 64 --proposals 5 --rounds 1',
+    ],
     'hha': [
         '--size 40 56 --batch 2 --rounds 1',
     ],

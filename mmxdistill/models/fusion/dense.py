@@ -38,7 +38,7 @@ _DECODING = (
 
 
 class DenseFusion(HeadFusion):
-    """YOLOX, RTMDet, RetinaNet, FCOS, ATSS, GFL, SSD, YOLOv3, ...
+    """YOLOX, YOLOv3, RTMDet, RetinaNet, FCOS, ATSS, GFL, VFNet, TOOD.
 
     Detectors with the same priors score the same boxes: what their heads
     return per prior is averaged, then decoded once, with one NMS.
@@ -51,9 +51,10 @@ class DenseFusion(HeadFusion):
     objectness, centerness,   logits
     IoU
     boxes of YOLOX, YOLOv3,   network outputs (offset of the centre, log
-    RetinaNet, ATSS, SSD      of the size), as in Fast R-CNN
+    RetinaNet, ATSS           of the size), as in Fast R-CNN
     boxes of FCOS, RTMDet,    distances to the sides in pixels (what
-    VFNet, RepPoints, TOOD    these heads return)
+    VFNet                     these heads return)
+    boxes of TOOD             corners in units of the stride
     boxes of GFL              logits of the distributions
     ========================  ===========================================
     """

@@ -1,0 +1,158 @@
+r"""Time fused inference against the sum of its streams, in one run.
+
+Detectors of mmdet's model zoo, random weights, K copies on K modalities. The
+fusion and each stream alone take turns on the same images (and, for two-stage
+detectors, the same proposals), so that other load on the machine hits all of
+them; the ratio is the median over the rounds of time of the fusion / sum of
+the times of the streams.
+
+    python tools/benchmarks/fused_inference.py
+    python tools/benchmarks/fused_inference.py --device cuda --size 800 1344
+"""
+
+import argparse
+import copy
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from mmxdistill.models.networks import resolve_network
+from mmxdistill.registry import MODELS
+
+DETECTORS = {
+    'faster_rcnn': 'faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py',
+    'cascade_rcnn': 'cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py',
+    'yolox': 'yolox/yolox_s_8xb8-300e_coco.py',
+    'retinanet': 'retinanet/retinanet_r50_fpn_1x_coco.py',
+}
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        '--detectors',
+        nargs='+',
+        choices=list(DETECTORS),
+        default=list(DETECTORS),
+    )
+    parser.add_argument('--streams', type=int, default=2)
+    parser.add_argument('--size', type=int, nargs=2, default=[320, 320])
+    parser.add_argument('--proposals', type=int, default=300)
+    parser.add_argument('--rounds', type=int, default=7)
+    parser.add_argument('--device', default='cpu')
+    return parser.parse_args()
+
+
+def build(name: str, streams: int, device: str) -> Any:
+    """Build a fusion of equal detectors."""
+    cfg = resolve_network(f'mmdet::{DETECTORS[name]}').model
+    cfg.backbone.init_cfg = None
+    names = [f'modality{i}' for i in range(streams)]
+    model = MODELS.build(
+        dict(
+            type='mmxdistill.LateFusionDetector',
+            streams={n: dict(model=copy.deepcopy(cfg)) for n in names},
+            data_preprocessor=dict(
+                type='mmxdistill.MultiModalDataPreprocessor',
+                modalities={n: n for n in names},
+                pad_size_divisor=32,
+            ),
+        )
+    )
+    return model.to(device).eval()
+
+
+def make_sample(
+    height: int, width: int, proposals: int, device: str
+) -> DetDataSample:
+    """Make a sample with random proposals."""
+    sample = DetDataSample(
+        metainfo=dict(
+            img_path='random',
+            img_shape=(height, width),
+            ori_shape=(height, width),
+            pad_shape=(height, width),
+            batch_input_shape=(height, width),
+            scale_factor=(1.0, 1.0),
+        )
+    )
+    limits = torch.tensor([width, height], device=device)
+    low = torch.rand(proposals, 2, device=device) * limits * 0.7
+    size = 16 + torch.rand(proposals, 2, device=device) * limits * 0.3
+    sample.proposals = InstanceData(
+        bboxes=torch.cat([low, (low + size).minimum(limits)], 1)
+    )
+    return sample
+
+
+def seconds(run: Callable[[], Any], device: str) -> float:
+    """Time a call."""
+    start = time.perf_counter()
+    run()
+    if device != 'cpu':
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+@torch.no_grad()
+def measure(name: str, args: argparse.Namespace) -> tuple[float, float, float]:
+    """Median ratio, and seconds of the fusion and of its streams."""
+    torch.manual_seed(0)
+    model = build(name, args.streams, args.device)
+    height, width = args.size
+    sample = make_sample(height, width, args.proposals, args.device)
+    x = torch.randn(1, 3 * args.streams, height, width, device=args.device)
+    parts = {n: model.part(n, x) for n in model.streams}
+
+    def alone(stream: str) -> Callable[[], Any]:
+        return lambda: model.streams[stream].predict(
+            parts[stream], [copy.copy(sample)]
+        )
+
+    runs = [lambda: model.predict(x, [copy.copy(sample)])]
+    runs += [alone(n) for n in model.streams]
+    for run in runs:  # warm up
+        run()
+    ratios, fused, single = [], [], []
+    for _ in range(args.rounds):
+        first, *others = (seconds(run, args.device) for run in runs)
+        ratios.append(first / sum(others))
+        fused.append(first)
+        single.append(sum(others))
+    median = statistics.median
+    return median(ratios), median(fused), median(single)
+
+
+def main() -> None:
+    """Measure and print a table."""
+    args = parse_args()
+    init_default_scope('mmdet')
+    MMLogger.get_instance('mmengine', log_level='ERROR')
+    print(
+        f'{args.streams} streams, {args.size[0]}x{args.size[1]} pixels, '
+        f'{args.proposals} proposals, {args.device}'
+    )
+    print(f'{"detector":<14}{"fused ms":>10}{"sum ms":>10}{"x":>8}')
+    for name in args.detectors:
+        ratio, fused, single = measure(name, args)
+        print(
+            f'{name:<14}{1e3 * fused:>10.1f}{1e3 * single:>10.1f}{ratio:>8.3f}'
+        )
+
+
+if __name__ == '__main__':
+    main()
