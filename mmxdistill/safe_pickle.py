@@ -14,10 +14,11 @@ import mmap
 import os
 import pickle
 import re
+import struct
 from collections import OrderedDict
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -108,6 +109,9 @@ _KNOWN: dict[tuple[str, str], Callable[..., Any]] = {
 class _ArraysOnly(pickle._Unpickler):
     """Loads containers, numbers, strings and arrays, and runs nothing."""
 
+    read: Any
+    append: Any
+
     def find_class(self, module: str, name: str) -> Any:
         """Look up what the file may call."""
         if (module, name) in _KNOWN:
@@ -118,6 +122,19 @@ class _ArraysOnly(pickle._Unpickler):
             if name in ('dtype', 'scalar', '_frombuffer'):
                 return super().find_class(module, name)
         raise _Refused(f'{module}.{name}')
+
+    def load_bytearray8(self) -> None:
+        """Read what protocol 5 has of an array, before allocating for it."""
+        (length,) = struct.unpack('<Q', self.read(8))
+        content = self.read(length)
+        if len(content) < length:
+            raise pickle.UnpicklingError('an array is truncated')
+        self.append(bytearray(content))
+
+    dispatch: ClassVar[dict[int, Callable[..., None]]] = {
+        **pickle._Unpickler.dispatch,
+        pickle.BYTEARRAY8[0]: load_bytearray8,
+    }
 
 
 def read_pickle(

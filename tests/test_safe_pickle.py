@@ -68,6 +68,7 @@ BOMBS = {
     # An index of the memo: the unpickler in C makes a table of that length.
     'memo': b'\x80\x02]r\xff\xff\xff\x7f.',
     'bytes': b'\x80\x04\x8e' + (2**40).to_bytes(8, 'little') + b'x.',
+    'bytearray': b'\x80\x05\x96' + (2**36).to_bytes(8, 'little') + b'x.',
     'array': b'\x80\x02cnumpy\nndarray\n(J\xff\xff\xff\x7ftR.',
     'shape': (
         b'\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 
 from PIL import Image, UnidentifiedImageError
 from PIL.ExifTags import Base
@@ -35,9 +36,13 @@ def read_image_size(
                 width, height = tags[IMAGEWIDTH], tags[IMAGELENGTH]
             turned = image.getexif().get(Base.Orientation) in _TURNED
     except (
+        KeyError,
+        MemoryError,
         OSError,
         SyntaxError,
+        TypeError,
         ValueError,
+        struct.error,
         UnidentifiedImageError,
         Image.DecompressionBombError,
     ):

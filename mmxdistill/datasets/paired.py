@@ -73,6 +73,14 @@ class _Paired(BaseDetDataset):
             kwargs['pipeline'] = [load, *kwargs.get('pipeline', [])]
         super().__init__(**kwargs)
 
+    def _paths_of(
+        self, record: dict[str, Any], ann_file: str | Path
+    ) -> dict[str, str]:
+        try:
+            return self.modality_paths.of_record(record)
+        except (KeyError, ValueError) as error:
+            raise type(error)(f"'{ann_file}': {error.args[0]}") from None
+
     def _paths_info(self, paths: dict[str, str]) -> dict[str, Any]:
         info: dict[str, Any] = dict(
             img_path=next(iter(paths.values())), modality_paths=paths
@@ -222,8 +230,9 @@ class PairedDataset(_Paired):
         if not path.is_file():
             raise FileNotFoundError(f"ann_file '{path}' does not exist")
         if path.suffix.lower() == '.json':
-            records = read_records(path)
-            return [self.modality_paths.of_record(item) for item in records]
+            return [
+                self._paths_of(record, path) for record in read_records(path)
+            ]
         return self.modality_paths.of_list(path)
 
     def get_data_info(self, idx: int) -> dict:
@@ -329,7 +338,7 @@ class PairedCocoDataset(_Paired, CocoDataset):
             ValueError: The record has no size, nor has its file.
         """
         record = raw_data_info['raw_img_info']
-        paths = self.modality_paths.of_record(record)
+        paths = self._paths_of(record, self.ann_file)
         path = next(iter(paths.values()))
         if not (record.get('width') and record.get('height')):
             size = read_image_size(path)

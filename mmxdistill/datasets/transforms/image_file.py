@@ -108,7 +108,8 @@ def _decode_npy(content: bytes, path: str) -> np.ndarray:
         # NumPy would allocate before it finds that values are missing.
         values = np.frombuffer(content, dtype, offset=file.tell())
         return values.reshape(shape, order='F' if fortran else 'C')
-    except ValueError as error:
+    # NumPy reads the header as Python text, which may fail in many ways.
+    except Exception as error:
         raise ValueError(f"array '{path}': {error}") from error
 
 

@@ -1,0 +1,316 @@
+r"""Give every reader of the package damaged files.
+
+    python tools/dev/fuzz_readers.py --mutations 1000 --keep work_dirs/fuzz
+
+Each reader gets a small file of its kind with some bytes changed. It must
+return, or raise an error that names the file, within two seconds and 500 MB.
+The same number gives the same mutation on every machine. The exit status is 1
+if anything else happened.
+"""
+
+import argparse
+import contextlib
+import multiprocessing
+import os
+import random
+import re
+import resource
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
+
+from readers import READERS, Reader
+
+SECONDS = 2.0
+MEGABYTES = 500
+# What a process may take at all, so that the machine is safe.
+_LIMIT = 4 * MEGABYTES << 20
+# A reader inside a library does not see the signal.
+_PATIENCE = 4 * SECONDS
+_OURS = (ValueError, OSError, KeyError, EOFError)
+_EXTREMES = (0, 1, 0x7F, 0x80, 0xFF)
+_WORDS = (b'\xff' * 4, b'\0' * 4, b'\xff\xff\xff\x7f', b'\x7f\xff\xff\xff')
+
+
+class TooLong(BaseException):
+    """Not an Exception: readers catch those."""
+
+
+@dataclass
+class Finding:
+    """What should not have happened, and how often.
+
+    Attributes:
+        text: Reader, kind and message.
+        numbers: Of the mutations.
+    """
+
+    text: str
+    numbers: list[int] = field(default_factory=list)
+
+
+def mutate(content: bytes, seed: str) -> bytes:
+    """Damage a file.
+
+    Args:
+        content (bytes): The file.
+        seed (str): The same seed gives the same damage.
+
+    Returns:
+        bytes: Another content, possibly empty.
+    """
+    draw = random.Random(seed)
+    data = bytearray(content)
+    for _ in range(draw.choice((1, 1, 1, 2, 4, 16))):
+        if not data:
+            break
+        # Headers are at the front, where damage does most.
+        end = draw.choice((len(data), min(len(data), 64)))
+        start = draw.randrange(end)
+        length = min(draw.choice((1, 2, 4, 16, 256)), len(data) - start)
+        kind = draw.randrange(8)
+        if kind == 0:
+            data[start] ^= 1 << draw.randrange(8)
+        elif kind == 1:
+            data[start] = draw.choice((*_EXTREMES, draw.randrange(256)))
+        elif kind == 2:
+            data[start : start + 4] = draw.choice(_WORDS)
+        elif kind == 3:
+            del data[start:]
+        elif kind == 4:
+            del data[start : start + length]
+        elif kind == 5:
+            data[start:start] = draw.randbytes(length)
+        elif kind == 6:
+            data[start:start] = data[start : start + length]
+        else:
+            other = draw.randrange(len(data))
+            part = bytes(data[other : other + length])
+            data[start : start + len(part)] = part
+    return bytes(data)
+
+
+def judge(error: BaseException, path: Path) -> str | None:
+    """What is wrong with an error, if anything."""
+    chain: BaseException | None = error
+    while chain is not None:
+        if isinstance(chain, MemoryError) or 'Insufficient memory' in str(
+            chain
+        ):
+            return f'out of memory: {type(error).__name__}'
+        chain = chain.__cause__ or chain.__context__
+    text = f'{type(error).__name__}: {error}'.replace('\n', ' ')
+    place = _place(error)
+    if isinstance(error, (TooLong, MemoryError)):
+        return f'more than {SECONDS:g} s'
+    if not isinstance(error, _OURS) or 'MemoryError' in text:
+        return f'error of another kind: {text[:160]} at {place}'
+    if not {path.name, path.stem, path.parent.name} & set(_words(text)):
+        return f'message without the file: {text[:160]} at {place}'
+    return None
+
+
+def _words(text: str) -> Iterator[str]:
+    for word in text.replace("'", ' ').replace(':', ' ').split():
+        yield from Path(word.strip('.,;')).parts
+
+
+def _place(error: BaseException) -> str:
+    trace = error.__traceback__
+    place = '?'
+    while trace is not None:
+        file = Path(trace.tb_frame.f_code.co_filename)
+        place = f'{file.name}:{trace.tb_lineno}'
+        trace = trace.tb_next
+    return place
+
+
+def _memory(name: str) -> int:
+    """Megabytes of this process: VmRSS, or VmHWM since the last reset."""
+    text = Path('/proc/self/status').read_text(encoding='ascii')
+    return int(text.partition(f'{name}:')[2].split()[0]) >> 10
+
+
+def _reset_peak() -> None:
+    with contextlib.suppress(OSError):
+        Path('/proc/self/clear_refs').write_text('5', encoding='ascii')
+
+
+def try_reader(reader: Reader, path: Path) -> str | None:
+    """Read a file; what is wrong with the outcome, if anything."""
+    _reset_peak()
+    before = _memory('VmRSS')
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    problem = None
+    try:
+        reader.read(path)
+    except (Exception, SystemExit, TooLong) as error:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        problem = judge(
+            ValueError(*error.args)
+            if isinstance(error, SystemExit)
+            else error,
+            path,
+        )
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    taken = _memory('VmHWM') - before
+    if taken > MEGABYTES:
+        problem = f'{taken} MB taken' + (f', {problem}' if problem else '')
+    return problem
+
+
+def _too_long(*_: Any) -> None:
+    raise TooLong
+
+
+def work(
+    reader: Reader, path: Path, numbers: range, at: Any, send: Callable
+) -> None:
+    """Try mutations in a process of its own."""
+    signal.signal(signal.SIGALRM, _too_long)
+    used = int(Path('/proc/self/statm').read_text().split()[0])
+    limit = used * resource.getpagesize() + _LIMIT
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):  # libraries write there
+        os.dup2(quiet, stream)
+    content = path.read_bytes()
+    for number in numbers:
+        at.value = number
+        path.write_bytes(mutate(content, f'{reader.name}:{number}'))
+        problem = try_reader(reader, path)
+        if problem:
+            send((number, problem))
+    at.value = numbers.stop
+
+
+def scan(
+    reader: Reader, numbers: range, keep: Path | None
+) -> dict[str, Finding]:
+    """Try all mutations of a reader.
+
+    Args:
+        reader (Reader): The reader.
+        numbers (range): Of the mutations.
+        keep (Path, optional): Folder for the files that were found.
+
+    Returns:
+        dict[str, Finding]: What should not have happened.
+    """
+    found: dict[str, Finding] = {}
+    context = multiprocessing.get_context('fork')
+    first = numbers.start
+    with tempfile.TemporaryDirectory(prefix='fuzz_') as folder:
+        path = reader.make(Path(folder))
+        original = path.read_bytes()
+        reader.read(path)  # what is not damaged must be read
+        while first < numbers.stop:
+            path.write_bytes(original)
+            at = context.Value('q', first, lock=False)
+            receive, send = context.Pipe(duplex=False)
+            process = context.Process(
+                target=work,
+                args=(reader, path, range(first, numbers.stop), at, send.send),
+            )
+            process.start()
+            send.close()
+            problems = list(_collect(process, receive, at))
+            if at.value < numbers.stop:
+                ending = (
+                    'more than a signal can stop'
+                    if process.exitcode == -signal.SIGKILL
+                    else f'process ended with status {process.exitcode}'
+                )
+                problems.append((at.value, ending))
+            first = at.value + 1 if at.value < numbers.stop else numbers.stop
+            for number, problem in problems:
+                text = f'{reader.name}: {problem}'.replace(folder, 'FOLDER')
+                kind = re.sub(r'0x\w+|\d+', 'N', text)  # one kind, one line
+                found.setdefault(kind, Finding(text)).numbers.append(number)
+                if keep is not None and len(found[kind].numbers) == 1:
+                    target = keep / f'{reader.name}_{number}{path.suffix}'
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes(
+                        mutate(original, f'{reader.name}:{number}')
+                    )
+    return found
+
+
+def _collect(process: Any, receive: Any, at: Any) -> Iterator[tuple[int, str]]:
+    """Problems that a process reports; it is killed if it stands still."""
+    last, since = at.value, time.monotonic()
+    while True:
+        try:
+            if receive.poll(0.2):
+                yield receive.recv()
+                continue
+        except EOFError:
+            break
+        if at.value != last:
+            last, since = at.value, time.monotonic()
+        elif time.monotonic() - since > _PATIENCE:
+            process.kill()
+    process.join()
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse and check the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        'readers',
+        nargs='*',
+        metavar='READER',
+        help=f'out of {", ".join(READERS)} (default: all)',
+    )
+    parser.add_argument(
+        '--mutations', type=int, default=1000, help='of each reader'
+    )
+    parser.add_argument(
+        '--first', type=int, default=0, help='number of the first mutation'
+    )
+    parser.add_argument(
+        '--keep', type=Path, metavar='FOLDER', help='keep what was found'
+    )
+    args = parser.parse_args()
+    unknown = sorted(set(args.readers) - set(READERS))
+    if unknown:
+        parser.error(f'there are no readers {", ".join(unknown)}')
+    return args
+
+
+def main() -> None:
+    """Scan the readers; the exit status tells."""
+    args = parse_args()
+    numbers = range(args.first, args.first + args.mutations)
+    total = 0
+    for name in args.readers or READERS:
+        start = time.monotonic()
+        found = scan(READERS[name], numbers, args.keep)
+        count = sum(len(finding.numbers) for finding in found.values())
+        total += count
+        print(
+            f'{name}: {len(numbers)} mutations, {count} findings, '
+            f'{time.monotonic() - start:.0f} s',
+            flush=True,
+        )
+        for finding in sorted(found.values(), key=lambda f: -len(f.numbers)):
+            print(f'  {len(finding.numbers):5} x {finding.text}')
+            print(f'          first: {finding.numbers[0]}', flush=True)
+    print(f'findings: {total}')
+    raise SystemExit(int(total > 0))
+
+
+if __name__ == '__main__':
+    main()
