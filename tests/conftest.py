@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ import pytest
 import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
+
+# Helpers beside this file are imported by name.
+sys.path.insert(0, str(Path(__file__).parent))
 
 torch.set_num_threads(1)
 cv2.setNumThreads(0)

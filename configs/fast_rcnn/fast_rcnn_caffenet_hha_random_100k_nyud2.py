@@ -1,4 +1,4 @@
-# Experiment 1A: nothing but the few labelled HHA images, trained longer and
+# Table 1, 1A: nothing but the few labelled HHA images, trained longer and
 # at a higher rate.
 _base_ = './fast_rcnn_caffenet_hha_st_40k_nyud2.py'
 

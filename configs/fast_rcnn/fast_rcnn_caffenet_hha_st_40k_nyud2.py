@@ -1,5 +1,5 @@
-# Experiment 1C: starts from the student of the supervision transfer; fc6, fc7,
-# class scores and boxes are random.
+# Table 1, 1D: starts from the student of AlexNet's transfer; fc6, fc7, class
+# scores and boxes are random.
 _base_ = [
     '../_base_/datasets/nyud2_detection_hha.py',
     '../_base_/models/fast_rcnn_caffenet.py',

@@ -1,3 +1,4 @@
+# As Table 1, 3C.
 _base_ = [
     '../_base_/datasets/synthetic_rgbd_detection.py',
     '../_base_/models/late_fusion.py',

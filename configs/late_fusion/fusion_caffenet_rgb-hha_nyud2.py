@@ -1,3 +1,4 @@
+# Table 1, 3C: RGB and the detector of 1D.
 _base_ = [
     '../_base_/datasets/nyud2_detection.py',
     '../_base_/models/late_fusion.py',

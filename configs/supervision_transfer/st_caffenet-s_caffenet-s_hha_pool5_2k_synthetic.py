@@ -1,3 +1,4 @@
+# As Table 1, 1D. (Both geometries agree at pool5 of these images.)
 _base_ = [
     '../_base_/datasets/synthetic_rgbd_pairs.py',
     '../_base_/models/st_caffenet-s_pool5.py',

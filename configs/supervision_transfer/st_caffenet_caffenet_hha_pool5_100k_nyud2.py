@@ -1,4 +1,4 @@
-# Experiment 1C's transfer.
+# Table 1, 1D: AlexNet, fine-tuned for detection on RGB, teaches AlexNet.
 _base_ = [
     '../_base_/datasets/nyud2_pairs.py',
     '../_base_/models/st_caffenet_pool5.py',

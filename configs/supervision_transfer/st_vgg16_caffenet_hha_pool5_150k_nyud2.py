@@ -1,4 +1,4 @@
-# Experiment 1D's transfer.
+# Table 1, 2D: VGG16, fine-tuned for detection on RGB, teaches AlexNet.
 _base_ = [
     '../_base_/datasets/nyud2_pairs.py',
     '../_base_/models/st_vgg16_caffenet_pool5.py',

@@ -25,10 +25,10 @@ from mmxdistill.registry import DATASETS, MODELS
 pytestmark = pytest.mark.filterwarnings('ignore:.*has been created')
 
 RGB = 'fast_rcnn/fast_rcnn_caffenet-s_rgb_*_synthetic.py'
-TRANSFER = 'supervision_transfer/st_caffenet-s_*_hha_*_synthetic.py'
+TRANSFER = 'supervision_transfer/st_caffenet-s_*_hha_pool5_*_synthetic.py'
 SCRATCH = 'fast_rcnn/fast_rcnn_caffenet-s_hha_random_*_synthetic.py'
 HHA = 'fast_rcnn/fast_rcnn_caffenet-s_hha_st_*_synthetic.py'
-FUSION = 'late_fusion/fusion_caffenet-s_*_synthetic.py'
+FUSION = 'late_fusion/fusion_caffenet-s_rgb-hha_synthetic.py'
 LAST = 'iter_6.pth'
 
 

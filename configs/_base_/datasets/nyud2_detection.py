@@ -9,7 +9,8 @@ files = dict(
     modalities=_base_.images,
     proposal_file='proposals.pkl',
 )
-load_proposals = dict(type='LoadProposals')  # all 2000 or so
+all_proposals = dict(type='LoadProposals')  # 2000 or so
+flip = dict(type='mmxdistill.CaffeRandomFlip', prob=0.5)
 resize = dict(type='mmxdistill.CaffeResize', scale=688, max_size=2000)
 train_dataloader = dict(
     sampler=dict(
@@ -21,14 +22,11 @@ train_dataloader = dict(
         dataset=dict(
             ann_file='annotations_train.json',
             pipeline=[
-                load_proposals,
+                all_proposals,
                 _base_.load_boxes,
                 dict(
                     type='mmxdistill.FastProposalBroadcaster',
-                    transforms=[
-                        dict(type='mmxdistill.CaffeRandomFlip', prob=0.5),
-                        resize,
-                    ],
+                    transforms=[flip, resize],
                 ),
                 _base_.pack,
             ],
@@ -40,7 +38,7 @@ val_dataloader = dict(
     dataset=dict(
         ann_file='annotations_val.json',
         pipeline=[
-            load_proposals,
+            all_proposals,
             dict(
                 type='mmxdistill.FastProposalBroadcaster', transforms=[resize]
             ),

@@ -6,7 +6,8 @@ data_preprocessor = dict(modalities=_base_.statistics)
 files = dict(
     type='mmxdistill.NYUD2Dataset',
     data_root=_base_.data_root,
-    modalities=dict(superpixels='superpixels/{stem}.png', **_base_.images),
+    # The first modality names the images, also in the proposal file.
+    modalities=dict(**_base_.images, superpixels='superpixels/{stem}.png'),
     proposal_file='proposals.pkl',
 )
 load_proposals = dict(type='LoadProposals')  # all 2000 or so

@@ -10,16 +10,5 @@ model = dict(
     teacher=net,
     teacher_checkpoint='work_dirs/fast_rcnn_caffenet-s_rgb_2k_synthetic/'
     'iter_2000.pth',
-    student=net,
-    transfer_points=[
-        dict(
-            teacher='pool5',
-            student='pool5',
-            adaptation=dict(
-                type='mmxdistill.AdaptationNeck',
-                in_channels=64,
-                out_channels=64,
-            ),
-        )
-    ],
+    student=dict(geometry='hha', **net),
 )

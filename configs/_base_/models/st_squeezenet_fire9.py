@@ -13,14 +13,6 @@ model = dict(
         ),
     ),
     transfer_points=[
-        dict(
-            teacher='fire9',
-            student='fire9',
-            adaptation=dict(
-                type='mmxdistill.AdaptationNeck',
-                in_channels=512,
-                out_channels=512,
-            ),
-        )
+        dict(teacher='fire9', student='fire9', adaptation=dict())
     ],
 )

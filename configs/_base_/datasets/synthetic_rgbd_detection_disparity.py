@@ -1,0 +1,21 @@
+# Disparity three times in place of HHA. The RGB image names the sample.
+_base_ = './synthetic_rgbd_detection.py'
+
+data_preprocessor = dict(modalities=dict(_delete_=True, disparity=_base_.unit))
+disparity = dict(
+    use=['disparity'],
+    modalities=dict(
+        _delete_=True,
+        rgb=_base_.files.modalities.rgb,
+        disparity=dict(
+            path='depth/{stem}.png',
+            pipeline=[
+                dict(type='mmxdistill.LoadDepthFromFile'),
+                dict(type='mmxdistill.EncodeDisparity'),
+            ],
+        ),
+    ),
+)
+train_dataloader = dict(dataset=disparity)
+val_dataloader = dict(dataset=disparity)
+test_dataloader = val_dataloader

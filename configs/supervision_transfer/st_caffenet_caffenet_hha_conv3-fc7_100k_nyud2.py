@@ -1,0 +1,9 @@
+# Table 4: conv3 and fc7.
+_base_ = './st_caffenet_caffenet_hha_fc7_100k_nyud2.py'
+
+model = dict(
+    transfer_points=[
+        dict(teacher='conv3', student='conv3', adaptation=dict()),
+        dict(teacher='fc7', student='fc7', adaptation=dict()),
+    ]
+)
