@@ -17,6 +17,10 @@ from mmxdistill.datasets.coco_file import (
     read_records,
 )
 from mmxdistill.datasets.image_size import read_image_size
+from mmxdistill.datasets.modality_boxes import (
+    check_boxes_stay,
+    choose_boxes,
+)
 from mmxdistill.datasets.modality_paths import ModalityPaths
 from mmxdistill.datasets.proposal_file import (
     ProposalFile,
@@ -260,17 +264,34 @@ class PairedCocoDataset(_Paired, CocoDataset):
         use (Sequence[str], optional): See :class:`PairedDataset`.
         check_pairs (bool): See :class:`PairedDataset`. Defaults to True.
         trust_pickle (bool): See :class:`PairedDataset`. Defaults to False.
+        boxes (str, optional): Modality whose own ``ann_file`` has the boxes,
+            where each was annotated by itself: a detector of thermal images
+            learns and is judged by what is seen in them. Its pixels are then
+            those of the stack, so it must not be registered onto another
+            modality. Defaults to None: the boxes are those of ``ann_file`` of
+            the data set.
         **kwargs: Of :class:`mmdet.datasets.CocoDataset`.
 
     Raises:
         ValueError: ``metainfo['classes']`` are not the categories of the
-            annotation file, or in another order.
+            annotation file, or in another order; or ``boxes`` is no modality
+            with boxes, or one that is moved.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, boxes: str | None = None, **kwargs: Any) -> None:
         # The stock class insists on a prefix of 'img'; the templates hold it.
         kwargs.setdefault('data_prefix', dict(img=''))
+        self.boxes = boxes
+        if boxes is not None:
+            kwargs.update(choose_boxes(boxes, **kwargs))
         super().__init__(**kwargs)
+
+    def full_init(self) -> None:
+        """Load the annotations; see the base class."""
+        if self.boxes is not None:
+            for step in self.pipeline.transforms:
+                check_boxes_stay(self.boxes, step)
+        super().full_init()
 
     def load_data_list(self) -> list[dict]:
         """Read the annotation file, as :class:`mmdet.datasets.CocoDataset`.

@@ -34,7 +34,7 @@ def disparity_level(depth_mm: DepthMap) -> NDArray[np.uint8]:
     for depths up to 1218 mm, 255 also where depth is missing.
     """
     if depth_mm.dtype == np.uint16:
-        return np.take(_LEVEL, depth_mm)
+        return np.take(_LEVEL, np.asarray(depth_mm, np.uint16))
     return _level(depth_cm(depth_mm))
 
 

@@ -144,7 +144,7 @@ def _from_kitti(content: bytes, name: str) -> NDArray[np.float32]:
             np.frombuffer(content, np.uint8),
             cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR,
         )
-        if not np.array_equal(turned, stored):
+        if turned is None or not np.array_equal(turned, stored):
             raise ValueError(
                 f"'{name}' has an EXIF orientation, which would turn the "
                 'image but not its vectors: store it upright'

@@ -21,6 +21,13 @@ from mmxdistill.studies.jobs import Step
 __all__ = ['PLAN', 'run_steps']
 
 PLAN = 'plan.json'
+# Also from a checkout that is not installed.
+_ROOT = Path(__file__).resolve().parents[2]
+_START = """\
+import sys
+sys.path.append({root!r})
+from mmxdistill.studies.snakemake_progress import main
+main(sys.argv[1:])"""
 
 
 def run_steps(
@@ -65,8 +72,8 @@ def run_steps(
             _write_if_changed(step.settings_file, step.settings)
         plan = home / PLAN
         _write_if_changed(plan, _describe(steps))
-        command: list[object] = [*_end_with_parent(), sys.executable, '-m']
-        command += ['mmxdistill.studies.snakemake_progress']
+        command: list[object] = [*_end_with_parent(), sys.executable]
+        command += ['-c', _START.format(root=str(_ROOT))]
         command += ['--snakefile', snakefile, '--configfile', plan]
         command += ['--directory', home, '--cores', cores]
         # Snakemake's own lock would outlive a killed process.

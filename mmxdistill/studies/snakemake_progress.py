@@ -1,15 +1,13 @@
 """Snakemake with a progress that a newcomer understands.
 
-``python -m mmxdistill.studies.snakemake_progress --configfile PLAN`` takes the
-arguments of ``snakemake``. What its log says goes to :class:`Progress`, by the
-interface of its logger plugins.
+What its log says goes to :class:`Progress`, by the interface of its logger
+plugins. Imported by the process that runs Snakemake only.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import sys
 import threading
 from pathlib import Path
 from types import ModuleType
@@ -81,7 +79,3 @@ def main(args: list[str]) -> None:
     vars(plugin)['LogHandler'] = LogHandler
     LoggerPluginRegistry().register_plugin(plugin.__name__, plugin)
     snakemake([*args, '--logger', 'steps'])
-
-
-if __name__ == '__main__':
-    main(sys.argv[1:])

@@ -418,3 +418,92 @@ class TestCoco:
     def test_unknown_modality_in_use(self, annotated):
         with pytest.raises(ValueError, match=r"\['flow'\]"):
             self.build(annotated, use=['flow'])
+
+
+@pytest.fixture
+def two_box_files(root):
+    """Two modalities, each annotated by itself."""
+    for name, folder, suffix, x in (
+        ('rgb', 'color', 'jpg', 1),
+        ('depth', 'depth', 'png', 3),
+    ):
+        write_coco(root, name, folder, suffix, x)
+    return dict(
+        type='mmxdistill.PairedCocoDataset',
+        data_root=str(root),
+        ann_file='rgb.json',
+        metainfo=dict(classes=('thing',)),
+        modalities=dict(
+            rgb=dict(
+                path='{file_name}', pipeline=[dict(type='LoadImageFromFile')]
+            ),
+            depth=dict(
+                path='{file_name}',
+                ann_file='depth.json',
+                pipeline=[dict(type='mmxdistill.LoadDepthFromFile')],
+            ),
+        ),
+        pipeline=[],
+    )
+
+
+def write_coco(root, name, folder, suffix, x, size=(8, 6)):
+    images, boxes = [], []
+    for number, stem in enumerate('abc'):
+        images.append(
+            dict(
+                id=number,
+                file_name=f'{folder}/{stem}.{suffix}',
+                width=size[0],
+                height=size[1],
+            )
+        )
+        boxes.append(
+            dict(
+                id=number + 1,
+                image_id=number,
+                category_id=1,
+                bbox=[x, 1, 3, 3],
+                area=9,
+                iscrowd=0,
+            )
+        )
+    (root / f'{name}.json').write_text(
+        json.dumps(
+            dict(
+                images=images,
+                annotations=boxes,
+                categories=[dict(id=1, name='thing')],
+            )
+        )
+    )
+
+
+def test_boxes_of_the_modality_that_is_asked_for(two_box_files):
+    for boxes, x in ((None, 1), ('depth', 3)):
+        data = DATASETS.build(dict(two_box_files, boxes=boxes))
+        info = data.get_data_info(2)
+        assert info['instances'][0]['bbox'] == [x, 1, x + 3, 4]
+        assert data[2]['img'].shape == (6, 8, 4)
+        assert info['img_path'].endswith('color/c.jpg')
+        assert info['modality_paths']['depth'].endswith('depth/c.png')
+    assert data.ann_file.endswith('depth.json')
+
+
+def test_boxes_of_no_or_a_moved_modality_are_refused(two_box_files, root):
+    for boxes in ('thermal', 'rgb'):
+        with pytest.raises(ValueError, match=f"boxes='{boxes}' must be one"):
+            DATASETS.build(dict(two_box_files, boxes=boxes))
+    moved = dict(type='mmxdistill.ResizeToReference')
+    two_box_files['modalities']['depth']['pipeline'].append(moved)
+    DATASETS.build(two_box_files)
+    with pytest.raises(ValueError, match="registered onto 'rgb'.*'depth' fir"):
+        DATASETS.build(dict(two_box_files, boxes='depth'))
+
+
+def test_boxes_drawn_at_another_size_are_refused(two_box_files, root):
+    write_coco(root, 'depth', 'depth', 'png', 3, size=(16, 12))
+    with pytest.raises(
+        ValueError, match=r'is 8x6, but its record.*says 16x12'
+    ):
+        DATASETS.build(dict(two_box_files, boxes='depth'))

@@ -18,7 +18,8 @@ SNAKEFILE = ROOT / 'tools' / 'Snakefile'
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
-    """A folder whose name has to be quoted."""
+    """A folder whose name has to be quoted, and no installed package."""
+    monkeypatch.delenv('PYTHONPATH', raising=False)
     folder = tmp_path / "some folder's $HOME"
     folder.mkdir()
     monkeypatch.chdir(folder)

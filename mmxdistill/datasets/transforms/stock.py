@@ -30,6 +30,7 @@ __all__ = [
     'ANY_CHANNELS',
     'IN_THREES',
     'PHOTOMETRIC',
+    'TURNING',
     'UNRECORDED',
     'check_data_set',
     'is_a',
@@ -76,6 +77,8 @@ UNRECORDED = (
     'CachedMosaic',
     'CachedMixUp',
 )
+# They turn or shear the image. Directions in it stay what they were.
+TURNING = ('Rotate', 'ShearX', 'ShearY', 'RandomAffine')
 PHOTOMETRIC = (
     'ColorTransform',  # Color, Brightness, Contrast, Sharpness, Solarize, ...
     'PhotoMetricDistortion',
@@ -134,6 +137,7 @@ def teach_stock_transforms() -> None:
 
 def _family(cls: type) -> Iterator[type]:
     yield cls
+    child: type
     for child in cls.__subclasses__():
         yield from _family(child)
 
@@ -163,7 +167,8 @@ def _in_threes(transform: Transform) -> Transform:
 
 def _knows(transform: Any, channels: int) -> bool:
     """Whether its config has a fill value for every channel of the stack."""
-    fill = getattr(transform, 'fill_in', getattr(transform, 'mean', None))
+    fill: Any = getattr(transform, 'fill_in', None)
+    fill = getattr(transform, 'mean', fill)
     return channels != 3 and np.size(fill) == channels > 1
 
 
@@ -192,12 +197,14 @@ def _apply_in_threes(
         done.append(transform(self, sample))
     if caches is not None:
         self.results_cache = caches[0]
-    if None in done:
+    if any(part is None for part in done):
         return None
     stacked: Any = done[0]
     stacked['img'] = np.concatenate(
         [
-            np.atleast_3d(part['img'])[..., : channels.stop - channels.start]
+            np.atleast_3d(part['img'])[  # type: ignore[index]
+                ..., : channels.stop - channels.start
+            ]
             for part, channels in zip(done, parts, strict=True)
         ],
         axis=2,
@@ -305,8 +312,9 @@ def check_data_set(dataset: Any, then: Sequence[Any] = ()) -> None:
         then (Sequence): Transforms that a wrapper of it applies.
 
     Raises:
-        ValueError: A photometric transform would see several modalities, or
-            proposals would stay where they are while the image moves.
+        ValueError: A photometric transform would see several modalities,
+            proposals would stay where they are while the image moves, or flow
+            would be turned but not its directions.
     """
     steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
     for step in steps:
@@ -320,6 +328,15 @@ def _check_pipeline(steps: Sequence[Any], modalities: Sequence[str]) -> None:
         for transform in walk(steps):
             if is_a(transform, PHOTOMETRIC):
                 raise ValueError(_advice(transform, modalities))
+    flip_flow = [o for o in walk(steps) if type(o).__name__ == 'FlipFlow']
+    turning = [one for one in walk(steps) if is_a(one, TURNING)]
+    if flip_flow and turning:
+        name = type(turning[0]).__name__
+        raise ValueError(
+            f"{name} turns the image of '{flip_flow[0].modality}', but not "
+            f'the directions of its flow: leave {name} out, or compute the '
+            'flow of turned frames'
+        )
     loaded = False
     for step in steps:
         inner = list(walk(step))

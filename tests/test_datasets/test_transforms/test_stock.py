@@ -419,3 +419,14 @@ def test_proposals_left_behind_are_refused_when_built(pairs):
     moved = dict(type='mmxdistill.FastProposalBroadcaster', transforms=[flip])
     for step in (moved, dict(type='Pad', size_divisor=32)):
         DATASETS.build({**pairs, 'pipeline': [*LOAD, load, step]})
+
+
+def test_flow_is_not_turned(pairs):
+    steps = [
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='mmxdistill.FlipFlow', modality='thermal'),
+        dict(type='RandomApply', transforms=[dict(type='ShearX', prob=1.0)]),
+    ]
+    DATASETS.build({**pairs, 'pipeline': [*LOAD, *steps[:2]]})
+    with pytest.raises(ValueError, match="ShearX turns .*'thermal', but not"):
+        DATASETS.build({**pairs, 'pipeline': [*LOAD, *steps]})
