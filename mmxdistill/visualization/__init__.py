@@ -4,6 +4,11 @@ The functions draw on matplotlib's axes that the caller made, so that no
 backend is chosen here.
 """
 
+from mmxdistill.visualization.activations import (
+    TopActivations,
+    crop_patch,
+    draw_patches,
+)
 from mmxdistill.visualization.detections import (
     Detections,
     detection_legend,
@@ -11,6 +16,7 @@ from mmxdistill.visualization.detections import (
     draw_detections,
     match_detections,
 )
+from mmxdistill.visualization.filters import draw_filters, filter_sheet
 from mmxdistill.visualization.hha import draw_hha
 from mmxdistill.visualization.images import (
     HHA_CAPTION,
@@ -27,14 +33,19 @@ from mmxdistill.visualization.transfer_curve import (
 __all__ = [
     'HHA_CAPTION',
     'Detections',
+    'TopActivations',
     'TransferHistory',
+    'crop_patch',
     'detection_legend',
     'draw_boxes',
     'draw_depth',
     'draw_detections',
+    'draw_filters',
     'draw_hha',
     'draw_image',
+    'draw_patches',
     'draw_recalls',
+    'filter_sheet',
     'match_detections',
     'plot_recall',
     'plot_transfer_curve',
