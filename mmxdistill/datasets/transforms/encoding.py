@@ -7,7 +7,6 @@ from typing import Any
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
-from mmengine.fileio import load
 
 from mmxdistill.encodings import (
     PinholeCamera,
@@ -18,6 +17,7 @@ from mmxdistill.encodings import (
 from mmxdistill.encodings.deferred import position_image
 from mmxdistill.encodings.hha import BACKENDS
 from mmxdistill.registry import TRANSFORMS
+from mmxdistill.text_files import read_json
 
 __all__ = ['EncodeDisparity', 'EncodeHHA', 'FillDepth']
 
@@ -115,7 +115,7 @@ class EncodeHHA(BaseTransform):
         on_device: bool = False,
     ) -> None:
         if isinstance(camera, str) and camera.lower().endswith('.json'):
-            camera = load(camera)
+            camera = read_json(camera)
         self.camera = (
             None if camera is None else PinholeCamera.from_any(camera)
         )
