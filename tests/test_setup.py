@@ -1,11 +1,13 @@
 """The wheel (setup.py) and the environment (tools/setup_env.sh)."""
 
+import json
 import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
+import mmdet
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,6 +62,77 @@ def test_wheel_is_complete(installed):
     package = files(folder / 'mmxdistill')
     package = {name for name in package if not name.startswith('.mim/')}
     assert package == files(source / 'mmxdistill')
+
+
+# As a user writes them, in lines as long as he likes.
+TRANSFER = """\
+_base_ = 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'
+net = dict(_base_.model, backbone=dict(_base_.model.backbone, init_cfg=None))
+load = dict(pipeline=[dict(type='LoadImageFromFile')])
+model = dict(_delete_=True, type='mmxdistill.SupervisionTransfer', teacher=net, teacher_checkpoint=None, student=net,
+             modalities=dict(teacher='rgb', student='thermal'),
+             transfer_points=[dict(teacher='neck[1]', student='neck[1]', adaptation=dict())],
+             data_preprocessor=dict(type='mmxdistill.MultiModalDataPreprocessor', pad_size_divisor=32,
+                                    modalities=dict(rgb='teacher', thermal='student')))
+pairs = dict(type='mmxdistill.PairedDataset', ann_file='pairs.txt', pipeline=[dict(type='PackDetInputs')],
+             modalities=dict(rgb=dict(path='rgb/{stem}.png', **load), thermal=dict(path='thermal/{stem}.png', **load)))
+train_dataloader = dict(batch_size=1, num_workers=0, persistent_workers=False, dataset=dict(_delete_=True, **pairs))
+train_cfg = dict(max_epochs=1)
+val_dataloader = val_evaluator = val_cfg = None
+custom_hooks = [dict(type='mmxdistill.TransferCalibrationHook')]
+"""  # noqa: E501
+DETECTOR = """\
+_base_ = 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'
+model = dict(backbone=dict(init_cfg=None))
+load_from = 'work_dirs/transfer/epoch_1.pth'
+steps = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True), dict(type='PackDetInputs')]
+train_dataloader = dict(batch_size=1, num_workers=0, persistent_workers=False, dataset=dict(
+    data_root='', ann_file='boxes.json', data_prefix=dict(img='thermal/'), pipeline=steps))
+train_cfg = dict(max_epochs=1)
+val_dataloader = val_evaluator = val_cfg = None
+"""  # noqa: E501
+
+
+@pytest.mark.slow
+def test_folder_of_a_user(installed, tmp_path):
+    """Wheel, two configs that inherit mmdet's, and mmdet's own tool."""
+    import cv2
+    import numpy as np
+    import torch
+
+    for name in ('rgb', 'thermal'):
+        (tmp_path / name).mkdir()
+        image = np.full((64, 64, 3), 99, np.uint8)
+        cv2.imwrite(str(tmp_path / name / 'a.png'), image)
+    (tmp_path / 'pairs.txt').write_text('a\n')
+    box = dict(id=1, image_id=1, category_id=1, bbox=[8, 8, 40, 40])
+    coco = dict(
+        images=[dict(id=1, file_name='a.png', width=64, height=64)],
+        annotations=[dict(**box, area=1600, iscrowd=0)],
+        categories=[dict(id=1, name='person')],
+    )
+    (tmp_path / 'boxes.json').write_text(json.dumps(coco))
+    assert len(TRANSFER.splitlines()) <= 15
+    tool = Path(mmdet.__file__).parent / '.mim' / 'tools' / 'train.py'
+    weights = {}
+    for stage, text in (('transfer', TRANSFER), ('detector', DETECTOR)):
+        (tmp_path / f'{stage}.py').write_text(text)
+        trained = run(
+            *(sys.executable, tool, f'{stage}.py'),
+            cwd=tmp_path,
+            env={'PYTHONPATH': str(installed[1]), 'PATH': '', 'HOME': ''},
+        )
+        assert trained.returncode == 0, trained.stderr[-3000:]
+        log = trained.stdout + trained.stderr
+        file = tmp_path / 'work_dirs' / stage / 'epoch_1.pth'
+        weights[stage] = torch.load(file, weights_only=False)['state_dict']
+    assert 'missing keys in source' not in log
+    taught = {
+        key
+        for key in weights['transfer']
+        if not key.startswith('transfer_points.')
+    }
+    assert taught == set(weights['detector'])
 
 
 def test_installed_wheel_finds_configs_and_runs_tools(installed, tmp_path):

@@ -70,24 +70,25 @@ def resolve_network(cfg: Mapping | str) -> ResolvedNetwork:
     """
     scope, classes = None, None
     where = 'the config'
+    found: Any = cfg
     if isinstance(cfg, str):
         where = f"'{cfg}'"
-        cfg = Config.fromfile(cfg if osp.isfile(cfg) else config_path(cfg))
-    if isinstance(cfg, Config):
-        cfg = cfg._cfg_dict
-    if 'type' not in cfg and isinstance(cfg.get('model'), Mapping):
-        scope = cfg.get('default_scope')
-        classes = config_classes(cfg)
-        shared = cfg.get('data_preprocessor')
-        cfg = ConfigDict(copy.deepcopy(cfg['model']))
+        found = Config.fromfile(cfg if osp.isfile(cfg) else config_path(cfg))
+    if isinstance(found, Config):
+        found = found._cfg_dict
+    if 'type' not in found and isinstance(found.get('model'), Mapping):
+        scope = found.get('default_scope')
+        classes = config_classes(found)
+        shared = found.get('data_preprocessor')
+        found = ConfigDict(copy.deepcopy(found['model']))
         if shared is not None:  # as mmengine's runner does
-            cfg.setdefault('data_preprocessor', copy.deepcopy(shared))
-    if 'type' not in cfg:
+            found.setdefault('data_preprocessor', copy.deepcopy(shared))
+    if 'type' not in found:
         raise ValueError(
             f'{where} describes no network: it has neither "type" nor a '
-            f'"model" with one, only {list(cfg)[:_SHOWN]}'
+            f'"model" with one, only {list(found)[:_SHOWN]}'
         )
-    model = ConfigDict(copy.deepcopy(cfg))
+    model = ConfigDict(copy.deepcopy(found))
     with _scope(scope):
         preprocessing = _preprocessing(model)
     return ResolvedNetwork(model, preprocessing, scope, classes)

@@ -96,6 +96,7 @@ class PretrainedInit:
         state = self._fit(found, module.state_dict())
         module.load_state_dict(state, strict=False)
         # mmengine would go on and initialise the parts.
+        part: Any
         for part in module.modules():
             if hasattr(part, '_is_init'):
                 part._is_init = True

@@ -141,10 +141,10 @@ class TransferCalibrationHook(Hook):
                         _Sums(
                             rows=len(teacher),
                             cells=cells,
-                            teacher_norm=teacher.norm(dim=1).sum(),
+                            teacher_norm=float(teacher.norm(dim=1).sum()),
                             student_cells=seen,
-                            student_norm=student.norm(dim=1).sum(),
-                            energy=0.5 * (teacher**2).sum(),
+                            student_norm=float(student.norm(dim=1).sum()),
+                            energy=0.5 * float((teacher**2).sum()),
                         ),
                         dtype=torch.float64,
                     )

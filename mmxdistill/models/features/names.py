@@ -53,9 +53,13 @@ class FeatureName(NamedTuple):
             LookupError: There is no such element.
         """
         for key in self.keys:
-            if not isinstance(output, (tuple, list, dict)):
+            sequence = isinstance(output, (tuple, list))
+            if not (sequence and isinstance(key, int)) and not isinstance(
+                output, dict
+            ):
                 raise LookupError(f'[{key}] of a {type(output).__name__}')
-            output = output[key]
+            items: Any = output
+            output = items[key]
         while isinstance(output, (tuple, list)) and len(output) == 1:
             output = output[0]
         return output
