@@ -106,7 +106,10 @@ def test_name_says_what_it_is(name):
         known = list(cfg.model.data_preprocessor.modalities)
         assert known == ['rgb', modality]
         points = [(p.teacher, p.student) for p in cfg.model.transfer_points]
-        assert points == [(name,) * 2 for name in layer.split('-')]
+        layers = layer.removesuffix('-sigmoid').split('-')
+        assert points == [(name,) * 2 for name in layers]
+        loss = str(cfg.model.transfer_points[0].get('loss'))
+        assert ('Sigmoid' in loss) == layer.endswith('-sigmoid')
         networks = [cfg.model.teacher, cfg.model.student]
         wanted = [teacher.removesuffix('-imagenet'), student]
         assert list(map(network_name, networks)) == wanted
@@ -190,7 +193,7 @@ def test_geometry(name):
     ]
     if 'vgg16' in name:
         assert geometries in ([None, 'hha'], [None, None])
-    elif name.endswith('_pool5_2k_synthetic.py'):
+    elif '_pool5' in name and name.endswith('_synthetic.py'):
         assert geometries == ['rgb', 'hha']
     else:
         assert geometries[0] == geometries[1] != 'hha'
