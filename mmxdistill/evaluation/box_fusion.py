@@ -20,6 +20,8 @@ __all__ = [
     'weighted_boxes',
 ]
 
+BoxFusion = Callable[[Sequence[InstanceData]], InstanceData]
+
 _NO_WBF = (
     'weighted boxes fusion needs the package ensemble-boxes: '
     'pip install "mmxdistill[baselines]"'
@@ -140,16 +142,14 @@ def weighted_boxes(
     )
 
 
-def available_fusions() -> dict[
-    str, Callable[[Sequence[InstanceData]], InstanceData]
-]:
+def available_fusions() -> dict[str, BoxFusion]:
     """Fusions of finished boxes, by name.
 
     Returns:
         dict[str, Callable]: Without weighted boxes fusion where
         ``ensemble-boxes`` is not installed; a warning says so.
     """
-    fusions = {
+    fusions: dict[str, BoxFusion] = {
         'NMS of all boxes': pooled_nms,
         'weighted boxes fusion': weighted_boxes,
         'probabilistic ensembling': probabilistic_ensemble,

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from mmdet.structures import DetDataSample, SampleList
+from mmengine.logging import print_log
 
 from mmxdistill.evaluation.box_fusion import available_fusions
 from mmxdistill.tables import format_table
 
-__all__ = ['LATE_FUSION', 'compare_fusions', 'format_report']
+__all__ = [
+    'LATE_FUSION',
+    'comparable_evaluator',
+    'compare_fusions',
+    'format_report',
+]
 
 LATE_FUSION = 'late fusion'
 
@@ -63,6 +70,34 @@ def compare_fusions(
         method: evaluator.evaluate(count)
         for method, evaluator in evaluators.items()
     }
+
+
+def comparable_evaluator(evaluator: Any) -> Any:
+    """Config of an evaluator that takes detections of any kind.
+
+    Caffe's limit over all images (``max_per_image`` of
+    :class:`ClasswiseVOCMetric`) needs the scores of all boxes before NMS,
+    which fused boxes do not have: it is left out, for all methods.
+
+    Args:
+        evaluator (dict | list[dict]): ``test_evaluator`` of a config.
+
+    Returns:
+        list[dict]: A copy.
+    """
+    metrics = copy.deepcopy(evaluator)
+    metrics = metrics if isinstance(metrics, list) else [metrics]
+    for metric in metrics:
+        kind = metric['type']
+        name = kind if isinstance(kind, str) else kind.__name__
+        if name.rpartition('.')[2] == 'ClasswiseVOCMetric':
+            metric['max_per_image'] = None
+            print_log(
+                'all methods are evaluated without max_per_image',
+                'current',
+                logging.WARNING,
+            )
+    return metrics
 
 
 def format_report(results: dict[str, dict[str, float]]) -> str:

@@ -90,7 +90,7 @@ def with_classes(model: Any, number: int) -> Any:
         heads = parent.get(key)
         found: Any = heads if isinstance(heads, (list, tuple)) else [heads]
         for head in found:
-            if isinstance(head, Mapping) and 'num_classes' in head:
+            if isinstance(head, dict) and 'num_classes' in head:
                 head['num_classes'] = number
                 changed += 1
     if not changed:

@@ -36,6 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     from mmxdistill.atomic import atomic_write
     from mmxdistill.engine import run_config as run
     from mmxdistill.evaluation.fusion_report import (
+        comparable_evaluator,
         compare_fusions,
         format_report,
     )
@@ -45,6 +46,7 @@ def main(argv: list[str] | None = None) -> None:
             args.config, args.cfg_options, args.work_dir, args.launcher
         )
         cfg.load_from = args.checkpoint
+        cfg.test_evaluator = comparable_evaluator(cfg.test_evaluator)
         runner = run.build_runner(cfg, 'test')
         runner.load_or_resume()
         table = format_report(
@@ -56,8 +58,8 @@ def main(argv: list[str] | None = None) -> None:
         )
     print(table)
     if args.out is not None:
-        with atomic_write(args.out) as path:
-            Path(path).write_text(f'{table}\n', encoding='utf-8')
+        with atomic_write(args.out) as file:
+            file.write(f'{table}\n'.encode())
 
 
 if __name__ == '__main__':
