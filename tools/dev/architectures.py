@@ -31,78 +31,78 @@ from mmxdistill.registry import MODELS
 STEPS = 20
 # Config, feature, side of the image if it is not small.
 DETECTORS: list[tuple[str, str, int]] = [
-    ('faster_rcnn/faster-rcnn_r50_fpn_1x_coco', 'neck[1]', 96),
-    ('fast_rcnn/fast-rcnn_r50_fpn_1x_coco', 'backbone.layer3', 96),
-    ('cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco', 'backbone[2]', 96),
-    ('mask_rcnn/mask-rcnn_r50_fpn_1x_coco', 'neck.fpn_convs.0', 96),
-    ('rpn/rpn_r50_fpn_1x_coco', 'bbox_head.rpn_conv#1', 96),
-    ('retinanet/retinanet_r50_fpn_1x_coco', 'bbox_head.cls_convs.0#1', 96),
-    ('fcos/fcos_r50-caffe_fpn_gn-head_1x_coco', 'bbox_head.reg_convs.1#0', 96),
-    ('atss/atss_r50_fpn_1x_coco', 'neck[2]', 96),
-    ('gfl/gfl_r50_fpn_1x_coco', 'neck[0]', 96),
-    ('tood/tood_r50_fpn_1x_coco', 'neck[1]', 96),
-    ('yolof/yolof_r50-c5_8xb8-1x_coco', 'neck', 96),
-    ('centernet/centernet_r18_8xb16-crop512-140e_coco', 'neck', 96),
+    ('faster_rcnn/faster-rcnn_r50_fpn_1x_coco', 'neck[1]', 64),
+    ('fast_rcnn/fast-rcnn_r50_fpn_1x_coco', 'backbone.layer3', 64),
+    ('cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco', 'backbone[2]', 64),
+    ('mask_rcnn/mask-rcnn_r50_fpn_1x_coco', 'neck.fpn_convs.0', 64),
+    ('rpn/rpn_r50_fpn_1x_coco', 'bbox_head.rpn_conv#1', 64),
+    ('retinanet/retinanet_r50_fpn_1x_coco', 'bbox_head.cls_convs.0#1', 64),
+    ('fcos/fcos_r50-caffe_fpn_gn-head_1x_coco', 'bbox_head.reg_convs.1#0', 64),
+    ('atss/atss_r50_fpn_1x_coco', 'neck[2]', 64),
+    ('gfl/gfl_r50_fpn_1x_coco', 'neck[0]', 64),
+    ('tood/tood_r50_fpn_1x_coco', 'neck[1]', 64),
+    ('yolof/yolof_r50-c5_8xb8-1x_coco', 'neck', 64),
+    ('centernet/centernet_r18_8xb16-crop512-140e_coco', 'neck', 64),
     ('ssd/ssd300_coco', 'neck[0]', 320),
     (
         'ssd/ssdlite_mobilenetv2-scratch_8xb24-600e_coco',
         'backbone[0]',
         320,
     ),
-    ('yolo/yolov3_d53_8xb8-320-273e_coco', 'backbone[1]', 96),
-    ('yolo/yolov3_mobilenetv2_8xb24-320-300e_coco', 'backbone[1]', 96),
-    ('yolox/yolox_tiny_8xb8-300e_coco', 'neck[1]', 96),
-    ('rtmdet/rtmdet_tiny_8xb32-300e_coco', 'neck[1]', 96),
-    ('hrnet/faster-rcnn_hrnetv2p-w18-1x_coco', 'backbone[2]', 96),
-    ('regnet/faster-rcnn_regnetx-400MF_fpn_ms-3x_coco', 'backbone[2]', 96),
-    ('res2net/faster-rcnn_res2net-101_fpn_2x_coco', 'backbone.layer2', 96),
+    ('yolo/yolov3_d53_8xb8-320-273e_coco', 'backbone[1]', 64),
+    ('yolo/yolov3_mobilenetv2_8xb24-320-300e_coco', 'backbone[1]', 64),
+    ('yolox/yolox_tiny_8xb8-300e_coco', 'neck[1]', 64),
+    ('rtmdet/rtmdet_tiny_8xb32-300e_coco', 'neck[1]', 64),
+    ('hrnet/faster-rcnn_hrnetv2p-w18-1x_coco', 'backbone[2]', 64),
+    ('regnet/faster-rcnn_regnetx-400MF_fpn_ms-3x_coco', 'backbone[2]', 64),
+    ('res2net/faster-rcnn_res2net-101_fpn_2x_coco', 'backbone.layer2', 64),
     (
         'resnest/faster-rcnn_s50_fpn_syncbn-backbone+head_ms-range-1x_coco',
         'backbone.layer2',
-        96,
+        64,
     ),
     (
         'efficientnet/retinanet_effb3_fpn_8xb4-crop896-1x_coco',
         'backbone[1]',
-        96,
+        64,
     ),
-    ('pvt/retinanet_pvt-t_fpn_1x_coco', 'backbone[2]', 96),
-    ('pvt/retinanet_pvtv2-b0_fpn_1x_coco', 'backbone[2]', 96),
-    ('swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco', 'backbone.stages.2[0]', 96),
-    ('detr/detr_r50_8xb2-150e_coco', 'encoder', 96),
+    ('pvt/retinanet_pvt-t_fpn_1x_coco', 'backbone[2]', 64),
+    ('pvt/retinanet_pvtv2-b0_fpn_1x_coco', 'backbone[2]', 64),
+    ('swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco', 'backbone.stages.2[0]', 64),
+    ('detr/detr_r50_8xb2-150e_coco', 'encoder', 64),
     (
         'conditional_detr/conditional-detr_r50_8xb2-50e_coco',
         'encoder.layers.0',
-        96,
+        64,
     ),
-    ('dab_detr/dab-detr_r50_8xb2-50e_coco', 'encoder.layers.0[0]', 96),
+    ('dab_detr/dab-detr_r50_8xb2-50e_coco', 'encoder.layers.0[0]', 64),
     (
         'deformable_detr/deformable-detr_r50_16xb2-50e_coco',
         'encoder.layers.0',
-        96,
+        64,
     ),
-    ('dino/dino-4scale_r50_8xb2-12e_coco', 'neck[1]', 96),
-    ('sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco', 'neck[1]', 96),
-    ('solov2/solov2_r50_fpn_1x_coco', 'neck[2]', 96),
-    ('mask2former/mask2former_r50_8xb2-lsj-50e_coco', 'backbone[2]', 96),
+    ('dino/dino-4scale_r50_8xb2-12e_coco', 'neck[1]', 64),
+    ('sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco', 'neck[1]', 64),
+    ('solov2/solov2_r50_fpn_1x_coco', 'neck[2]', 64),
+    ('mask2former/mask2former_r50_8xb2-lsj-50e_coco', 'backbone[2]', 64),
 ]
 CLASSIFIERS: list[tuple[str, str, int]] = [
-    ('resnet/resnet18_8xb32_in1k', 'backbone.layer3', 96),
-    ('deit/deit-tiny_4xb256_in1k', 'backbone.layers.5', 96),
+    ('resnet/resnet18_8xb32_in1k', 'backbone.layer3', 64),
+    ('deit/deit-tiny_4xb256_in1k', 'backbone.layers.5', 64),
     (
         'dinov2/vit-small-p14_dinov2-pre_headless',
         'backbone.layers.3',
         112,
     ),
-    ('clip/vit-base-p16_pt-64xb64_in1k', 'backbone.layers.1', 96),
-    ('swin_transformer/swin-tiny_16xb64_in1k', 'backbone.stages.2[0]', 96),
-    ('convnext/convnext-tiny_32xb128_in1k', 'backbone.stages.2', 96),
+    ('clip/vit-base-p16_pt-64xb64_in1k', 'backbone.layers.1', 64),
+    ('swin_transformer/swin-tiny_16xb64_in1k', 'backbone.stages.2[0]', 64),
+    ('convnext/convnext-tiny_32xb128_in1k', 'backbone.stages.2', 64),
 ]
 TIMM: list[tuple[str, str, int]] = [
     ('vit_small_patch14_reg4_dinov2.lvd142m', 'backbone[1]', 112),
-    ('vit_base_patch16_clip_224', 'backbone[0]', 96),
-    ('swin_tiny_patch4_window7_224', 'backbone[2]', 96),
-    ('convnext_atto', 'backbone[2]', 96),
+    ('vit_base_patch16_clip_224', 'backbone[0]', 64),
+    ('swin_tiny_patch4_window7_224', 'backbone[2]', 64),
+    ('convnext_atto', 'backbone[2]', 64),
 ]
 
 
@@ -217,7 +217,7 @@ def train(model: Any, side: int) -> list[float]:
         ((_, target),) = model.raw_features(inputs, samples)
     model.points[0].loss.calibrate(0.5 * float(target.square().sum()))
     learned = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(learned, lr=1e-3)
+    optimizer = torch.optim.Adam(learned, lr=1e-3, fused=True)
     losses = []
     # Evaluation mode: one image is no batch, and dropout is noise.
     for _ in range(STEPS):
