@@ -308,6 +308,10 @@ def build_runner(cfg: Config, loop: str) -> Runner:
         with registry_hints():
             build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
             runner = build(cfg)
+            model = getattr(runner.model, 'module', runner.model)
+            if not (cfg.get('load_from') or cfg.get('resume')):
+                # Of a fusion; later it would fail at the first batch.
+                getattr(model, 'check_loaded', list)()
             getattr(runner, f'{loop}_loop')  # is built when it is asked for
     except (OSError, ValueError) as error:
         raise ConfigError(str(error)) from error

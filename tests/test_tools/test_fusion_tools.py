@@ -44,7 +44,7 @@ def run(folder, monkeypatch, capsys, tool, *args):
     monkeypatch.syspath_prepend(str(ROOT / 'tools'))
     monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'analysis_tools'))
     try:
-        importlib.import_module(tool).main(['fusion.py', 'all.pth', *args])
+        importlib.import_module(tool).main(['fusion.py', *args])
     finally:
         sys.modules.pop(tool, None)
     return capsys.readouterr().out
@@ -53,7 +53,8 @@ def run(folder, monkeypatch, capsys, tool, *args):
 @pytest.mark.slow
 def test_compare_fusion(folder, monkeypatch, capsys):
     out = run(
-        folder, monkeypatch, capsys, 'compare_fusion', '--out', 'table.md'
+        *(folder, monkeypatch, capsys, 'compare_fusion'),
+        *('all.pth', '--out', 'table.md'),
     )
     table = (folder / 'table.md').read_text()
     assert table.strip() in out
@@ -65,10 +66,18 @@ def test_compare_fusion(folder, monkeypatch, capsys):
 @pytest.mark.slow
 def test_fit_fusion_weights(folder, monkeypatch, capsys):
     out = run(
-        folder, monkeypatch, capsys, 'fit_fusion_weights', '--steps', '1'
+        *(folder, monkeypatch, capsys, 'fit_fusion_weights'),
+        *('all.pth', '--steps', '1'),
     )
     lines = [line for line in out.splitlines() if 'AP50' in line]
     assert len(lines) == 3
     weights = ast.literal_eval(lines[2].partition('weights=')[2])
     assert set(weights) == {'rgb', 'hha'}
     assert {len(row) for row in weights.values()} == {NUM_CLASSES}
+
+
+@pytest.mark.slow
+def test_neither_checkpoint(folder, monkeypatch, capsys):
+    """One line, before anything is run."""
+    with pytest.raises(SystemExit, match="Error: .*iter_2000.pth' of the str"):
+        run(folder, monkeypatch, capsys, 'compare_fusion')

@@ -202,7 +202,13 @@ class LateFusionDetector(BaseDetector):
     def _first(self) -> Any:
         return next(iter(self.streams.values()))
 
-    def _check_loaded(self) -> None:
+    def check_loaded(self) -> None:
+        """Refuse to run without the weights of a stream.
+
+        Raises:
+            FileNotFoundError: The checkpoint of a stream was not there, and
+                no checkpoint of the fused detector has been loaded since.
+        """
         for reason in self._lacking.values():
             raise FileNotFoundError(
                 f'{reason}; or give a checkpoint of the fused detector'
@@ -272,7 +278,7 @@ class LateFusionDetector(BaseDetector):
         Returns:
             list[DetDataSample]: Samples with ``pred_instances``.
         """
-        self._check_loaded()
+        self.check_loaded()
         groups: dict[tuple[str, ...], list[int]] = {}
         for i, sample in enumerate(batch_data_samples):
             groups.setdefault(self._present(sample), []).append(i)
@@ -304,7 +310,7 @@ class LateFusionDetector(BaseDetector):
         Returns:
             dict[str, Tensor]: ``<stream>.<loss>``.
         """
-        self._check_loaded()
+        self.check_loaded()
         losses: dict[str, Any] = {}
         for name, stream in self._detectors():
             # A detector consumes the proposals of its samples.
@@ -326,7 +332,7 @@ class LateFusionDetector(BaseDetector):
         self, batch_inputs: Tensor, batch_data_samples: SampleList
     ) -> Any:
         """Averaged outputs, see :meth:`HeadFusion.forward`."""
-        self._check_loaded()
+        self.check_loaded()
         return self.fusion.forward(
             self.streams,
             self.extract_feat(batch_inputs, self._present(DetDataSample())),
