@@ -132,7 +132,7 @@ def teach_stock_transforms() -> None:
                     child.transform = wrapped  # type: ignore[attr-defined]
     init = MultiImageMixDataset.__init__
     if not hasattr(init, 'unchecked'):
-        MultiImageMixDataset.__init__ = _checking(init)  # type: ignore
+        MultiImageMixDataset.__init__ = _checking(init)
 
 
 def _family(cls: type) -> Iterator[type]:
