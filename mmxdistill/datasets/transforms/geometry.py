@@ -18,7 +18,14 @@ __all__ = ['FastProposalBroadcaster', 'Pad']
 
 @TRANSFORMS.register_module()
 class Pad(MMDetPad):
-    """``mmdet.Pad``, which takes stacked images as it is; a former name."""
+    """``mmdet.Pad``; the axis of a single channel stays."""
+
+    def _pad_img(self, results: dict) -> None:
+        axes = results['img'].ndim
+        super()._pad_img(results)
+        if axes == 3:
+            results['img'] = np.atleast_3d(results['img'])
+            results['pad_shape'] = results['img'].shape
 
 
 @TRANSFORMS.register_module()

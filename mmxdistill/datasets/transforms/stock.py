@@ -5,8 +5,8 @@ Those that fill or mix (``Rotate``, ``Pad``, ``Mosaic``, ...) take three:
 OpenCV fills at most four channels with a constant, and some make canvases of
 three. :func:`teach_stock_transforms` lets them work on a stack in threes,
 modality by modality, with the same random draw, so that a pipeline written
-for mmdet is right as it is, in any data set. An image that
-:class:`LoadModalities` did not stack goes through as before.
+for mmdet is right as it is, in any data set. Other images, of up to four
+channels, go through as before.
 
 Photometric transforms know colours. On a stack they are refused: they belong
 to the pipeline of the modality that they are for.
@@ -144,11 +144,11 @@ def _family(cls: type) -> Iterator[type]:
 
 def _widths(results: dict) -> tuple[int, ...] | None:
     """Channels of each modality; None if the stock transform will do."""
-    image = results['img']
+    shape = getattr(results.get('img'), 'shape', ())
     if 'modality_channels' in results:
         widths = tuple(results['modality_channels'])
-    elif image.ndim == 3 and image.shape[2] not in (3, 4):
-        widths = (image.shape[2],)  # of somebody else's loader
+    elif len(shape) == 3 and shape[2] > 4:
+        widths = (shape[2],)  # of somebody else's loader
     else:
         return None
     return None if widths == (3,) else widths
