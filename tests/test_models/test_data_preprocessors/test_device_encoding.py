@@ -75,10 +75,10 @@ def root(tmp_path_factory):
     return path / 'set'
 
 
-def dataset(root, geometry, on_device, pack=PACK, **kwargs):
+def dataset(root, geometry, on_device, pack=PACK, unit=1.0, **kwargs):
     """A data set as a config describes it."""
     load_hha = [
-        dict(type='mmxdistill.LoadDepthFromFile', mask='raw_depth'),
+        dict(type='mmxdistill.LoadDepthFromFile', mask='raw_depth', unit=unit),
         dict(
             type='mmxdistill.EncodeHHA',
             camera=str(root / 'camera.json'),
@@ -123,12 +123,13 @@ def batch(data, seed=0):
     return pseudo_collate([data[i] for i in range(len(data))])
 
 
-def outputs(root, geometry, seed=0, device='cpu'):
+def outputs(root, geometry, seed=0, device='cpu', unit=1.0):
     """Inputs of the network, encoded in the loader and on the device."""
     found = []
     for on_device in (False, True):
         model = preprocessor(on_device).to(device)
-        loaded = batch(dataset(root, geometry, on_device), seed)
+        data = dataset(root, geometry, on_device, unit=unit)
+        loaded = batch(data, seed)
         with torch.autocast(device, torch.bfloat16):  # as mmengine may
             found.append(model(loaded, training=True)['inputs'])
     return found
@@ -142,6 +143,13 @@ def assert_same(expected, found, share):
     difference = (found - expected)[:, 3:].abs() * std
     assert difference.max() < 1.01
     assert (difference > 0.01).float().mean() <= share
+
+
+def test_fractions_of_a_millimetre_reach_the_device(root):
+    whole = outputs(root, [])[0]
+    expected, found = outputs(root, [], unit=0.93)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    assert (found != whole).any()
 
 
 @pytest.mark.parametrize('name', GEOMETRY)
