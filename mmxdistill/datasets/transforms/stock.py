@@ -97,6 +97,7 @@ def _classes(names: Sequence[str]) -> tuple[type, ...]:
     """Classes of mmdet and mmcv of these names; versions lack some."""
     modules = (
         mmdet.datasets.transforms,
+        mmdet.datasets.transforms.transforms,  # not all are exported
         mmdet.datasets.transforms.geometric,
         mmdet.datasets.transforms.colorspace,
         mmcv.transforms,
