@@ -36,7 +36,10 @@ def read_image(path: Path) -> np.ndarray:
             larger than so many bytes can be.
     """
     # Slow to import, and not needed to find files.
-    from mmxdistill.datasets.transforms.image_file import check_header
+    from mmxdistill.datasets.transforms.image_file import (
+        check_header,
+        decode_upright,
+    )
 
     if not path.is_file():
         raise FileNotFoundError(f"'{path}' does not exist")
@@ -44,15 +47,10 @@ def read_image(path: Path) -> np.ndarray:
     if not content:
         raise ValueError(f"'{path}' is empty (0 bytes): replace the file")
     check_header(content, str(path))
-    try:
-        image = cv2.imdecode(
-            np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR
-        )
-    except cv2.error:
-        image = None
+    image = decode_upright(content, cv2.IMREAD_COLOR)
     if image is None:
         raise ValueError(f"'{path}' is truncated or no image")
-    return np.asarray(image)
+    return image
 
 
 def write_png(path: Path, image: np.ndarray) -> None:

@@ -27,6 +27,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
+import converter_readers  # noqa: F401 (adds its readers)
 from readers import READERS, Reader
 
 SECONDS = 2.0

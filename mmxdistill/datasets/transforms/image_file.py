@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 
 import cv2
 import mmcv.transforms
@@ -21,6 +22,7 @@ __all__ = [
     'check_header',
     'check_stock_loader',
     'decode_image',
+    'decode_upright',
     'read_bytes',
     'read_image',
 ]
@@ -30,10 +32,22 @@ _MAX_PIXELS = 100_000_000
 _NPY = b'\x93NUMPY'
 _PNG = b'\x89PNG\r\n\x1a\n'
 _JPEG = b'\xff\xd8'
+_WEBP = re.compile(rb'RIFF....WEBP', re.DOTALL)
 # Deflate cannot do better than this.
 _MAX_DEFLATE = 1032
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _EXIF_ORIENTATION = 274
+# What brings the rows and columns of each orientation upright: swap them
+# first, then count them backwards.
+_UPRIGHT = {
+    2: (False, (slice(None), slice(None, None, -1))),
+    3: (False, (slice(None, None, -1), slice(None, None, -1))),
+    4: (False, (slice(None, None, -1), slice(None))),
+    5: (True, (slice(None), slice(None))),
+    6: (True, (slice(None), slice(None, None, -1))),
+    7: (True, (slice(None, None, -1), slice(None, None, -1))),
+    8: (True, (slice(None, None, -1), slice(None))),
+}
 _TIFF_BITS = 258
 # Colour channels and depth of the file, and unlike IMREAD_UNCHANGED turned
 # by EXIF, as in IMREAD_COLOR.
@@ -81,16 +95,44 @@ def decode_image(content: bytes, path: str) -> np.ndarray:
     if content.startswith(_NPY):
         return _decode_npy(content, path)
     check_header(content, path)
-    try:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), _FLAGS)
-    except cv2.error:
-        image = None
+    image = decode_upright(content, _FLAGS)
     if image is None:
         raise ValueError(
             f"'{path}' is no image that OpenCV can decode (truncated, or "
             'another format): replace the file'
         )
     return image
+
+
+def decode_upright(content: bytes, flags: int) -> np.ndarray | None:
+    """Decode with OpenCV, turned by EXIF in every format.
+
+    OpenCV (4.12) ignores the orientation of WebP only.
+
+    Args:
+        content (bytes): Of the file.
+        flags (int): ``cv2.IMREAD_*``, but not ``UNCHANGED``.
+
+    Returns:
+        np.ndarray | None: (H, W) or (H, W, 3) BGR; None if it cannot be
+        decoded.
+    """
+    webp = _WEBP.match(content)
+    if webp:
+        flags |= cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error:
+        return None
+    if image is None or not webp:
+        return image
+    _, orientation = _bits_and_orientation(io.BytesIO(content))
+    if orientation not in _UPRIGHT:
+        return image
+    swap, order = _UPRIGHT[orientation]
+    return np.ascontiguousarray(
+        (image.swapaxes(0, 1) if swap else image)[order]
+    )
 
 
 def _decode_npy(content: bytes, path: str) -> np.ndarray:
@@ -195,8 +237,10 @@ def check_stock_loader(
         head = file.read(26)
     if not head:
         raise ValueError(f"'{path}' is empty (0 bytes): replace the file")
+    webp = _WEBP.match(head)
     turns = loader.color_type in ('color', 'grayscale')
-    turns &= loader.imdecode_backend in ('cv2', 'pillow', None)
+    backends = ['pillow'] if webp else ['cv2', 'pillow', None]
+    turns &= loader.imdecode_backend in backends
     if turns and head.startswith(_JPEG):
         return
     if turns and head.startswith(_PNG):
@@ -212,24 +256,25 @@ def check_stock_loader(
             'or mmxdistill.LoadDepthFromFile, or store 8 bits'
         )
     if not turns and orientation in range(2, 9):
+        pillow = " and imdecode_backend='pillow'" if webp else ''
         raise ValueError(
             f"'{path}' has EXIF orientation {orientation}, which {name}("
             f"color_type='{loader.color_type}', imdecode_backend="
             f"'{loader.imdecode_backend}') ignores and the loaders of other "
-            "modalities follow: use color_type='color', or store the image "
-            'upright'
+            f"modalities follow: use color_type='color'{pillow}, or store the "
+            'image upright'
         )
 
 
-def _bits_and_orientation(path: str) -> tuple[int, int]:
+def _bits_and_orientation(file: str | io.BytesIO) -> tuple[int, int]:
     """Bits per value and EXIF orientation (1 = upright) of a file."""
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             bits = int(np.max(getattr(image, 'tag_v2', {}).get(_TIFF_BITS, 8)))
             if image.mode.startswith(('I', 'F')):
                 bits = max(bits, 16)
             return bits, image.getexif().get(_EXIF_ORIENTATION, 1)
     except Image.DecompressionBombError as error:
-        raise ValueError(f"'{path}' is too large: {error}") from error
+        raise ValueError(f"'{file}' is too large: {error}") from error
     except Exception:  # not a format of Pillow's: the loader decides
         return 8, 1

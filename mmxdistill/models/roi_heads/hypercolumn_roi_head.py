@@ -188,7 +188,8 @@ class HypercolumnRoIHead(DedupRoIHead):
             Features by name, and boxes in fractions of the maps, (D, 5).
         """
         (stride,) = self.bbox_roi_extractor.featmap_strides
-        cells, fractions = [], []
+        cells: list[Tensor] = []
+        fractions: list[Tensor] = []
         for found, meta in zip(boxes, metas, strict=True):
             size, given = meta['ori_shape'][:2], meta['img_shape'][:2]
             cells.append(snap_boxes(found, size, given, stride) * stride)

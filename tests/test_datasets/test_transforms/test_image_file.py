@@ -2,6 +2,7 @@
 
 import io
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from mmcv.transforms import LoadImageFromFile
 from PIL import Image
 
+from mmxdistill.converters.images import read_image as read_for_converter
+from mmxdistill.datasets.image_size import read_image_size
 from mmxdistill.datasets.transforms import (
     ComputeFlow,
     LoadDepthFromFile,
@@ -38,12 +41,29 @@ def load(loader, path, **keys):
 
 
 @pytest.mark.parametrize('orientation', range(1, 9))
-@pytest.mark.parametrize('suffix', ['.jpg', '.png', '.tif'])
+@pytest.mark.parametrize('suffix', ['.jpg', '.png', '.tif', '.webp'])
 def test_gray_is_turned_like_colour(tmp_path, suffix, orientation):
-    path = save(tmp_path / f'a{suffix}', GRAY, orientation)
-    colour = load(LoadImageFromFile(), path)
+    options = dict(lossless=True) if suffix == '.webp' else {}
+    path = save(tmp_path / f'a{suffix}', GRAY, orientation, **options)
+    # OpenCV does not turn WebP.
+    backend = 'pillow' if suffix == '.webp' else 'cv2'
+    colour = load(LoadImageFromFile(imdecode_backend=backend), path)
     np.testing.assert_array_equal(load(LoadGrayImageFromFile(), path), colour)
     assert (colour.shape[0] == 10) == (orientation > 4)
+    assert read_image_size(path) == colour.shape[1::-1]
+    np.testing.assert_array_equal(read_for_converter(Path(path)), colour)
+
+
+def test_webp_that_opencv_does_not_turn_is_refused(tmp_path):
+    path = save(tmp_path / 'a.webp', GRAY, 3)
+    pair = LoadModalities(dict(a=[COLOUR]))
+    for method in (pair.check, pair.transform):
+        with pytest.raises(ValueError, match=r"a\.webp.*backend='pillow'"):
+            method(dict(img_path=path))
+    LoadModalities(dict(a=[dict(COLOUR, imdecode_backend='pillow')])).check(
+        dict(img_path=path)
+    )
+    pair.check(dict(img_path=save(tmp_path / 'b.webp', GRAY)))
 
 
 @pytest.mark.parametrize('orientation', [3, 6, 8])
