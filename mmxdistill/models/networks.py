@@ -7,6 +7,7 @@ import logging
 import os.path as osp
 from collections.abc import Mapping
 from contextlib import nullcontext
+from importlib import import_module
 from typing import Any, NamedTuple
 
 from mmengine.config import Config, ConfigDict
@@ -97,6 +98,13 @@ def resolve_network(cfg: Mapping | str) -> ResolvedNetwork:
 def _scope(name: str | None) -> Any:
     if name is None:
         return nullcontext()
+    try:
+        import_module(f'{name}.registry')
+    except ImportError as error:
+        raise ImportError(
+            f"the config's default_scope is '{name}', whose components cannot "
+            f'be imported: {error}'
+        ) from error
     return DefaultScope.overwrite_default_scope(name)
 
 

@@ -72,6 +72,12 @@ class TestBuild:
         resolved.model.pop('data_preprocessor')
         assert type(build_network(resolved)).__name__ == 'CaffeNet'
 
+    def test_scope_that_cannot_be_imported(self, tmp_path):
+        path = tmp_path / 'other.py'
+        path.write_text("default_scope = 'nomm'\nmodel = dict(type='X')\n")
+        with pytest.raises(ImportError, match="default_scope is 'nomm'"):
+            build_network(str(path))
+
     def test_no_network(self):
         with pytest.raises(ValueError, match=r"no network.*\['lr'\]"):
             build_network(dict(lr=1))
