@@ -58,7 +58,8 @@ def _kind(name: str, stream: Any) -> type[HeadFusion]:
         del reasons[DenseFusion]
     elif hasattr(stream, 'bbox_head'):
         reasons = {DenseFusion: reasons[DenseFusion]}
+    texts = dict.fromkeys(reasons.values())
     raise ValueError(
         f"stream '{name}' ({type(stream).__name__}) cannot be fused: "
-        + '; '.join(dict.fromkeys(reasons.values()))
+        + '; '.join([text for text in texts if 'its own' in text] or texts)
     )

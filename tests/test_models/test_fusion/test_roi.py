@@ -112,7 +112,8 @@ def test_test_code_of_its_own():
             return super().predict_bbox(*args, **kwargs)
 
     cfg.roi_head.type = 'mmxdistill.TestedAnotherWay'
-    with pytest.raises(ValueError, match="'a'.*its own .Head.predict_bbox"):
+    message = r"'a' \(FasterRCNN\) cannot be fused: its test code is its own "
+    with pytest.raises(ValueError, match=rf'{message}\(Head.predict_bbox\)'):
         fused(dict(a=cfg))
     MODELS.module_dict.pop('TestedAnotherWay')
 
