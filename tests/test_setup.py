@@ -1,6 +1,7 @@
 """The wheel (setup.py) and the environment (tools/setup_env.sh)."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -342,4 +343,7 @@ def test_run_tests_passes_arguments_on(machine):
     (machine.bin.parent / 'complete').touch()
     code, messages, calls = machine.set_up('run_tests.sh', '-k', 'a b', '-x')
     assert code == 0, messages
-    assert calls == f'{machine.root}: -m pytest -k a b -x; {machine.root}\n'
+    parallel = f'-n {os.cpu_count()} --dist loadfile'
+    assert calls == (
+        f'{machine.root}: -m pytest {parallel} -k a b -x; {machine.root}\n'
+    )
