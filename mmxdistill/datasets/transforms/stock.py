@@ -145,7 +145,8 @@ def _family(cls: type) -> Iterator[type]:
 
 def _widths(results: dict) -> tuple[int, ...] | None:
     """Channels of each modality; None if the stock transform will do."""
-    shape = getattr(results.get('img'), 'shape', ())
+    image = results.get('img')
+    shape: tuple[int, ...] = getattr(image, 'shape', ())
     if 'modality_channels' in results:
         widths = tuple(results['modality_channels'])
     elif len(shape) == 3 and shape[2] > 4:
