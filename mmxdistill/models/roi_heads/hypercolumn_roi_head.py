@@ -195,8 +195,8 @@ class HypercolumnRoIHead(DedupRoIHead):
             cells.append(snap_boxes(found, size, given, stride) * stride)
             padded = meta.get('batch_input_shape', given)
             share = [n / p for n, p in zip(given, padded, strict=True)]
-            share = found.new_tensor(share[::-1]).repeat(2)
-            fractions.append(normalize_boxes(found, size) * share)
+            factor = found.new_tensor(share[::-1]).repeat(2)
+            fractions.append(normalize_boxes(found, size) * factor)
         pooled = self.bbox_roi_extractor(x[:1], _as_rois(cells))
         features = dict(
             zip(self.mask_head.map_names, x[1:], strict=True),
