@@ -69,16 +69,18 @@ def resolve_network(cfg: Mapping | str) -> ResolvedNetwork:
         FileNotFoundError: No such config file or package.
         ValueError: The config describes no network.
     """
-    scope, classes = None, None
+    scope, classes, package = None, None, None
     where = 'the config'
     found: Any = cfg
     if isinstance(cfg, str):
         where = f"'{cfg}'"
+        package = cfg.rpartition('::')[0] or None
         found = Config.fromfile(cfg if osp.isfile(cfg) else config_path(cfg))
     if isinstance(found, Config):
         found = found._cfg_dict
     if 'type' not in found and isinstance(found.get('model'), Mapping):
-        scope = found.get('default_scope')
+        # Not all configs of a package say its scope.
+        scope = found.get('default_scope', package)
         classes = config_classes(found)
         shared = found.get('data_preprocessor')
         found = ConfigDict(copy.deepcopy(found['model']))

@@ -8,6 +8,7 @@ from nets import backbone, fast_rcnn
 from torch import nn
 
 from mmxdistill import config_path
+from mmxdistill.models import networks
 from mmxdistill.models.networks import (
     build_network,
     load_weights,
@@ -100,6 +101,12 @@ class TestConfigsOfMmdet:
     def test_no_normalisation_is_one(self):
         found = resolve_network('mmdet::yolox/yolox_s_8xb8-300e_coco')
         assert found.preprocessing == ((0, 0, 0), (1, 1, 1), False)
+
+    def test_scope_of_the_package(self, monkeypatch, tmp_path):
+        path = tmp_path / 'no_scope.py'
+        path.write_text("model = dict(type='FasterRCNN')\n")
+        monkeypatch.setattr(networks, 'config_path', lambda _: str(path))
+        assert resolve_network('mmdet::no_scope').scope == 'mmdet'
 
     def test_unknown(self):
         with pytest.raises(FileNotFoundError, match='r50_fpn_1x_coco.py'):

@@ -186,6 +186,7 @@ def try_network(cfg: dict | str, feature: str, side: int) -> dict[str, Any]:
             ],
         )
     )
+    model.init_weights()
     losses = train(model, side)
     state = model.state_dict()
     state = {
@@ -238,7 +239,9 @@ def cell(row: dict[str, Any] | None) -> list[str]:
     falls = f'{row["first"]:.3g} to {row["last"]:.3g}'
     return [
         f'`{row["feature"]}` ({row["layout"]}, {row["channels"]})',
-        f'yes ({falls})' if row['last'] < row['first'] else f'no ({falls})',
+        f'yes ({falls})'
+        if row['last'] < row['first']
+        else f'no: it rises ({falls})',
         'yes'
         if not row['missing'] and not row['unexpected']
         else f'no: {row["missing"]} missing, {row["unexpected"]} unexpected',
@@ -255,7 +258,9 @@ def page(done: dict[str, dict]) -> str:
         f'the transfer loss falls in {STEPS} steps on one pair, and whether '
         'the weights load',
         'into the network of the config without a missing or an unexpected '
-        'key. Written by',
+        'key. Weights',
+        'are random, batch statistics fixed, the optimizer Adam at 0.001. '
+        'Written by',
         '`tools/dev/architectures.py`.',
         '',
         '| network | feature | loss falls | weights load |',
