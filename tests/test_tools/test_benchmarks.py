@@ -45,6 +45,8 @@ def ratios(output: str) -> list[float]:
             ends = heads
         elif not line.strip():
             ends = []
+        elif 'OneDL' in line:  # the maintained mmdet says this when imported
+            continue
         elif ends:
             found += [float(line[:end].split()[-1]) for end in ends]
     return found

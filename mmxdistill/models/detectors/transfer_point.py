@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
@@ -50,7 +52,7 @@ class TransferPoint(BaseModule):
         teacher: str,
         student: str,
         adaptation: dict | None = None,
-        scale: float | str | None = None,
+        scale: float | str | dict | None = None,
         loss: dict | None = None,
         align: str = 'error',
     ) -> None:
@@ -69,7 +71,7 @@ class TransferPoint(BaseModule):
                 self._waiting = cfg
             else:
                 self.adaptation = MODELS.build(cfg)
-        self.scale = FeatureScale(scale)
+        self.scale = FeatureScale(_read_scale(scale))
         self.loss = MODELS.build(loss or dict(type='mmxdistill.FeatureL2Loss'))
         self._tell_valid = (
             'valid' in inspect.signature(self.loss.forward).parameters
@@ -259,3 +261,22 @@ class TransferPoint(BaseModule):
             square=teacher.square().sum().item(),
             total=teacher.sum(1).cpu(),
         )
+
+
+def _read_scale(scale: float | str | dict | None) -> float | str | None:
+    """Take the form of version 0.1 too: ``dict(scale=None)`` for 'auto'."""
+    if not isinstance(scale, dict):
+        return scale
+    if set(scale) != {'scale'}:
+        raise ValueError(
+            f"scale={dict(scale)}: write scale='auto' to measure it, a "
+            'positive number, or None'
+        )
+    value = 'auto' if scale['scale'] is None else scale['scale']
+    print_log(
+        f'scale={dict(scale)} is the form of version 0.1: write '
+        f'scale={value!r}',
+        logger='current',
+        level=logging.WARNING,
+    )
+    return value

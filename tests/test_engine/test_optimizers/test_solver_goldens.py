@@ -66,7 +66,7 @@ class Transfer:
                             in_channels=in_channels,
                             out_channels=out_channels,
                         ),
-                        scale=dict(scale=meta['teacher_scale'] or 1.0),
+                        scale=meta['teacher_scale'] or None,
                         loss=dict(
                             type='mmxdistill.FeatureL2Loss',
                             normalization='batch',
