@@ -230,10 +230,8 @@ def train(model: Any, side: int) -> list[float]:
     return losses
 
 
-def cell(row: dict[str, Any] | None) -> list[str]:
+def cell(row: dict[str, Any]) -> list[str]:
     """What the page says of a network."""
-    if row is None:
-        return ['', 'not tried', '']
     if 'error' in row:
         return ['', f'no: {row["error"]}', 'no']
     falls = f'{row["first"]:.3g} to {row["last"]:.3g}'
@@ -259,15 +257,18 @@ def page(done: dict[str, dict]) -> str:
         'the weights load',
         'into the network of the config without a missing or an unexpected '
         'key. Weights',
-        'are random, batch statistics fixed, the optimizer Adam at 0.001. '
-        'Written by',
-        '`tools/dev/architectures.py`.',
+        'are random and batch statistics stay at 0 and 1, so that features '
+        'may be tiny or',
+        'huge; the optimizer is Adam at 0.001. Networks that are missing '
+        'were not tried.',
+        'Written by `tools/dev/architectures.py`.',
         '',
         '| network | feature | loss falls | weights load |',
         '| --- | --- | --- | --- |',
     ]
     for name, *_ in rows():
-        lines.append(f'| `{name}` | {" | ".join(cell(done.get(name)))} |')
+        if name in done:
+            lines.append(f'| `{name}` | {" | ".join(cell(done[name]))} |')
     return '\n'.join(lines) + '\n'
 
 
