@@ -8,8 +8,8 @@ from mmcv.transforms import BaseTransform
 from mmxdistill.datasets.transforms.image_file import (
     check_header,
     read_bytes,
-    read_image,
 )
+from mmxdistill.datasets.transforms.memory import modality_image
 from mmxdistill.encodings import (
     FLOW_CENTER,
     FLOW_METHODS,
@@ -156,7 +156,7 @@ class ComputeFlow(BaseTransform):
                 f'such modality, only {sorted(paths)}'
             )
         path = paths[self.second]
-        second = read_image(path, self.backend_args)
+        second = modality_image(results, self.second, self.backend_args)
         if second.ndim == 2:  # as the colour loader has made the first
             second = np.repeat(second[..., None], 3, axis=2)
         try:

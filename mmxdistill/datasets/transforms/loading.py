@@ -8,7 +8,10 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmxdistill.datasets.transforms.image_file import read_image
+from mmxdistill.datasets.transforms.memory import (
+    modality_image,
+    stored_image,
+)
 from mmxdistill.encodings.depth import compact_depth
 from mmxdistill.registry import TRANSFORMS
 
@@ -28,7 +31,7 @@ class LoadDepthFromFile(BaseTransform):
 
     Required Keys:
 
-    - img_path
+    - img_path, or img: the stored image, if it is in memory already
     - modality_paths (only with ``mask``)
 
     Added Keys:
@@ -52,6 +55,8 @@ class LoadDepthFromFile(BaseTransform):
             bits are rotated left by 3. Defaults to False.
         backend_args (dict, optional): Of mmengine's file backend.
     """
+
+    takes_memory = True
 
     def __init__(
         self,
@@ -87,7 +92,8 @@ class LoadDepthFromFile(BaseTransform):
                 depth that is not ``missing``, or the mask has another size.
         """
         path = results['img_path']
-        depth, mask = self._load(path)
+        stored = stored_image(results, self.backend_args)
+        depth, mask = self._millimetres(stored, path)
         if self.mask is not None:
             if self.mask not in results.get('modality_paths', {}):
                 raise KeyError(
@@ -96,7 +102,8 @@ class LoadDepthFromFile(BaseTransform):
                     f'{sorted(results.get("modality_paths", {}))}'
                 )
             mask_path = results['modality_paths'][self.mask]
-            mask = self._load(mask_path)[1]
+            raw = modality_image(results, self.mask, self.backend_args)
+            mask = self._millimetres(raw, mask_path)[1]
             if mask.shape != depth.shape:
                 raise ValueError(
                     f"raw depth '{mask_path}' has size {mask.shape[::-1]}, "
@@ -107,8 +114,9 @@ class LoadDepthFromFile(BaseTransform):
         results['img_shape'] = results['ori_shape'] = depth.shape[:2]
         return results
 
-    def _load(self, path: str) -> tuple[np.ndarray, np.ndarray]:
-        stored = read_image(path, self.backend_args)
+    def _millimetres(
+        self, stored: np.ndarray, path: str
+    ) -> tuple[np.ndarray, np.ndarray]:
         real = stored.dtype.kind in 'iuf' and stored.dtype.itemsize > 1
         if stored.ndim != 2 or not real:
             raise ValueError(
@@ -165,7 +173,7 @@ class LoadGrayImageFromFile(BaseTransform):
 
     Required Keys:
 
-    - img_path
+    - img_path, or img: the stored image, if it is in memory already
 
     Added Keys:
 
@@ -184,6 +192,8 @@ class LoadGrayImageFromFile(BaseTransform):
             that started from RGB weights. Defaults to 3.
         backend_args (dict, optional): Of mmengine's file backend.
     """
+
+    takes_memory = True
 
     def __init__(
         self,
@@ -214,7 +224,7 @@ class LoadGrayImageFromFile(BaseTransform):
                 that range is not one of its values.
         """
         path = results['img_path']
-        image = read_image(path, self.backend_args)
+        image = stored_image(results, self.backend_args)
         if image.ndim == 3:
             if image.dtype not in (np.uint8, np.uint16):
                 image = image.astype(np.float32)

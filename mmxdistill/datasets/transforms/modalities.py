@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import PurePath
 from typing import Any
 
 import cv2
@@ -15,81 +14,12 @@ from mmxdistill.datasets.transforms.image_file import (
     check_stock_loader,
     read_bytes,
 )
+from mmxdistill.datasets.transforms.memory import stock_image
+from mmxdistill.datasets.transforms.path_template import PathTemplate
 from mmxdistill.datasets.transforms.registration import ToReference
 from mmxdistill.registry import TRANSFORMS
 
 __all__ = ['LoadModalities']
-
-
-class _PathTemplate:
-    """Path of a modality, from that of the image that the data set names.
-
-    Args:
-        name (str): Of the modality, for messages.
-        path (str, optional): Template, see :class:`LoadModalities`.
-        replace (Sequence, optional): Text of the image path and what stands
-            in its place, or several such pairs.
-    """
-
-    FIELDS = ('dir', 'parent', 'name', 'stem', 'suffix')
-
-    def __init__(
-        self, name: str, path: str | None = None, replace: Any = None
-    ) -> None:
-        if (path is None) == (replace is None):
-            raise ValueError(
-                f"modality '{name}' of LoadModalities needs either path="
-                "'{parent}/thermal/{stem}.png' or replace=('old', 'new')"
-            )
-        self.name = name
-        self.path = path
-        pairs = replace or ()
-        if pairs and all(isinstance(part, str) for part in pairs):
-            pairs = [pairs]
-        self.pairs = [tuple(pair) for pair in pairs]
-        if any(len(pair) != 2 or not pair[0] for pair in self.pairs):
-            raise ValueError(
-                f"modality '{name}' of LoadModalities: replace is ('old', "
-                f"'new'), or a list of such pairs; found {replace!r}"
-            )
-        if path is not None:
-            self._render('x/y/z.png')
-
-    def __call__(self, img_path: str) -> str:
-        """Path of the modality of an image.
-
-        Raises:
-            ValueError: The image path lacks what is to be replaced.
-        """
-        if self.path is not None:
-            return self._render(img_path)
-        moved = img_path
-        for old, new in self.pairs:
-            if old not in moved:
-                raise ValueError(
-                    f"modality '{self.name}': replace=('{old}', '{new}') "
-                    f"finds no '{old}' in '{moved}'"
-                )
-            moved = moved.replace(old, new)
-        return moved
-
-    def _render(self, img_path: str) -> str:
-        assert self.path is not None
-        file = PurePath(img_path)
-        try:
-            return self.path.format(
-                dir=img_path[: -len(file.name) - 1] or '.',
-                parent=file.parent.parent.as_posix(),
-                name=file.name,
-                stem=file.stem,
-                suffix=file.suffix,
-            )
-        except (KeyError, IndexError, ValueError) as error:
-            raise ValueError(
-                f"path template '{self.path}' of modality '{self.name}' asks "
-                f'for {error}; there are '
-                f'{", ".join(f"{{{field}}}" for field in self.FIELDS)}'
-            ) from None
 
 
 @TRANSFORMS.register_module()
@@ -111,6 +41,11 @@ class LoadModalities(BaseTransform):
 
     - img_path, or modality_paths (dict) of a paired data set
     - modalities (tuple[str], optional): which to load; the data set's ``use``
+    - modality_images (dict[str, np.ndarray], optional): images in place of
+      files, as they would be stored. All paths are then ``modality_paths``,
+      those of the images being their names
+    - missing_channels (dict[str, int], optional): modalities that this sample
+      lacks; as many channels of zeros stand in
 
     Added Keys:
 
@@ -118,6 +53,7 @@ class LoadModalities(BaseTransform):
     - modalities (tuple[str]): names, in the order of the channels
     - modality_channels (tuple[int]): how many channels each has
     - modality_paths (dict[str, str])
+    - missing_modalities (tuple[str]): if there are any
     - encoder_inputs (dict[str, dict]): ``encoder_input`` of the modalities
       that the data preprocessor encodes, if there are any
     - img_shape, ori_shape
@@ -148,12 +84,12 @@ class LoadModalities(BaseTransform):
         self, modalities: Mapping[str, list[dict] | dict | str]
     ) -> None:
         self.pipelines: dict[str, Compose] = {}
-        self.templates: dict[str, _PathTemplate] = {}
+        self.templates: dict[str, PathTemplate] = {}
         for name, spec in modalities.items():
             steps: Any = spec
             if isinstance(spec, str):
                 steps = None
-                self.templates[name] = _PathTemplate(name, spec)
+                self.templates[name] = PathTemplate(name, spec)
             elif isinstance(spec, Mapping) and 'type' in spec:
                 steps = [spec]
             elif isinstance(spec, Mapping):
@@ -166,7 +102,7 @@ class LoadModalities(BaseTransform):
                         'pipeline'
                     )
                 if rest:
-                    self.templates[name] = _PathTemplate(name, **rest)
+                    self.templates[name] = PathTemplate(name, **rest)
             if steps is not None:
                 self.pipelines[name] = Compose(
                     [TRANSFORMS.build(step) for step in steps]
@@ -202,12 +138,18 @@ class LoadModalities(BaseTransform):
         """
         paths = self.paths(results)
         results['modality_paths'] = paths
+        missing = results.pop('missing_channels', {})
+        wanted = self._wanted(results, {**paths, **dict.fromkeys(missing)})
         samples: dict[str, dict] = {}
-        for name in self._wanted(results, paths):
+        for name in wanted:
+            if name in missing:
+                continue
             sample = {**results, **self._place(name, samples, results, paths)}
-            steps = self.pipelines[name].transforms
-            samples[name] = self._run(steps, paths[name], sample)
+            samples[name] = self._run(name, paths, sample)
         images = {name: sample['img'] for name, sample in samples.items()}
+        if missing:
+            results['missing_modalities'] = tuple(missing)
+            images = _with_stand_ins(images, wanted, missing)
         self._same_size({k: v.shape[:2] for k, v in images.items()}, paths)
         stacked = [
             image if image.ndim == 3 else image[..., None]
@@ -251,7 +193,7 @@ class LoadModalities(BaseTransform):
                 content = read_bytes(paths[name], steps[0].backend_args)
                 check_header(content, paths[name])
             opened = steps[: self.registered.get(name, 1)]
-            sample = self._run(opened, paths[name], {**results, **place})
+            sample = self._run(name, paths, {**results, **place}, opened)
             samples[name] = sample
             sizes[name] = sample['img'].shape[:2]
             if name in self.registered:
@@ -270,6 +212,8 @@ class LoadModalities(BaseTransform):
             dict[str, str]: Path of each modality that there is.
         """
         paths = dict(results.get('modality_paths', {}))
+        if 'modality_images' in results:
+            return paths
         if not paths:
             paths[self.reference] = results['img_path']
         for name, template in self.templates.items():
@@ -308,17 +252,42 @@ class LoadModalities(BaseTransform):
         path = paths[self.reference]
         reference = samples.get(self.reference)
         if reference is None:
-            steps = self.pipelines[self.reference].transforms
-            reference = self._run(steps, path, results)
+            reference = self._run(self.reference, paths, results)
         return dict(
             reference_shape=reference['img'].shape[:2], reference_path=path
         )
 
-    @staticmethod
-    def _run(steps: list, path: str, results: dict) -> dict:
+    def _run(
+        self,
+        name: str,
+        paths: dict[str, str],
+        results: dict,
+        steps: list | None = None,
+    ) -> dict:
+        """Run the pipeline of a modality, or only ``steps`` of it."""
+        if steps is None:
+            steps = self.pipelines[name].transforms
+        path = paths[name]
         sample: Any = {**results, 'img_path': path}
-        if isinstance(steps[0], LoadImageFromFile):
-            check_stock_loader(steps[0], path)
+        sample.pop('img', None)  # another image, if somebody has loaded one
+        stock = isinstance(steps[0], LoadImageFromFile)
+        image = results.get('modality_images', {}).get(name)
+        if image is None:
+            if stock:
+                check_stock_loader(steps[0], path)
+        elif stock:
+            image = stock_image(steps[0], image, path)
+            shape = image.shape[:2]
+            sample |= dict(img=image, img_shape=shape, ori_shape=shape)
+            steps = steps[1:]
+        elif getattr(steps[0], 'takes_memory', False):
+            sample['img'] = image
+        else:
+            raise ValueError(
+                f"modality '{name}' is loaded by {type(steps[0]).__name__}, "
+                'which reads files: give the path of a file instead of an '
+                'array'
+            )
         try:
             for step in steps:
                 sample = step(sample)
@@ -369,3 +338,20 @@ class LoadModalities(BaseTransform):
     def __repr__(self) -> str:
         """Names of the modalities."""
         return f'{type(self).__name__}({list(self.pipelines)})'
+
+
+def _with_stand_ins(
+    images: dict[str, np.ndarray],
+    wanted: list[str],
+    missing: Mapping[str, int],
+) -> dict[str, np.ndarray]:
+    """Add black images of the modalities that are missing."""
+    if not images:
+        raise ValueError(f'all modalities are missing: {list(missing)}')
+    size = next(iter(images.values())).shape[:2]
+    return {
+        name: np.zeros((*size, missing[name]), np.uint8)
+        if name in missing
+        else images[name]
+        for name in wanted
+    }

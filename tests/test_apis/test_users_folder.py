@@ -1,0 +1,277 @@
+"""A user's own folder, as docs/inference.md has it: boxes, files, videos.
+
+VOC XML boxes on visible images, thermal images of another camera, a YOLOX on
+each, fused.
+"""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmdet.evaluation import DumpDetResults
+from mmengine.fileio import load
+
+from mmxdistill import infer
+from mmxdistill.apis import MultiModalInferencer
+from mmxdistill.engine import run_config
+from mmxdistill.models.networks import build_network, resolve_network
+
+STEMS = ('night_1', 'night_2', 'night_3')
+SIZE = (64, 48)  # visible images, (w, h)
+THERMAL = (40, 36)
+# From thermal to visible pixels.
+HOMOGRAPHY = [[1.7, 0.05, -1.0], [0.02, 1.4, 0.5], [1e-4, 0, 1]]
+CLASSES = ('person', 'car')
+
+STREAM = """
+_base_ = 'mmdet::yolox/yolox_tiny_8xb8-300e_coco.py'
+model = dict(
+    backbone=dict(deepen_factor=0.167, widen_factor=0.125),
+    neck=dict(in_channels=[32, 64, 128], out_channels=16, num_csp_blocks=1),
+    bbox_head=dict(num_classes=2, in_channels=16, feat_channels=16),
+)
+"""
+FUSION = """
+_base_ = 'mmdet::yolox/yolox_tiny_8xb8-300e_coco.py'
+model = dict(
+    _delete_=True,
+    type='mmxdistill.LateFusionDetector',
+    data_preprocessor=dict(
+        type='mmxdistill.MultiModalDataPreprocessor',
+        modalities=dict(rgb='rgb', thermal='thermal'),
+        pad_size_divisor=32,
+    ),
+    streams=dict(
+        rgb=dict(model='{{fileDirname}}/stream.py'),
+        thermal=dict(model='{{fileDirname}}/stream.py'),
+    ),
+    test_cfg=dict(score_thr=0.05, nms=dict(type='nms', iou_threshold=0.65)),
+)
+load_pairs = dict(
+    type='mmxdistill.LoadModalities',
+    modalities=dict(
+        rgb=[dict(type='LoadImageFromFile')],
+        thermal=dict(
+            path='{parent}/thermal/{stem}_ir.png',
+            pipeline=[
+                dict(type='mmxdistill.LoadGrayImageFromFile'),
+                dict(
+                    type='mmxdistill.WarpToReference',
+                    matrix='{{fileDirname}}/homography.json',
+                ),
+            ],
+        ),
+    ),
+)
+test_dataloader = dict(
+    _delete_=True,
+    batch_size=1,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='XMLDataset',
+        data_root='{{fileDirname}}/',
+        ann_file='test.txt',
+        data_prefix=dict(sub_data_root=''),
+        img_subdir='visible',
+        ann_subdir='boxes',
+        metainfo=dict(classes=('person', 'car')),
+        test_mode=True,
+        pipeline=[
+            load_pairs,
+            dict(type='Resize', scale=(96, 96), keep_ratio=True),
+            dict(type='LoadAnnotations', with_bbox=True),
+            dict(type='PackDetInputs'),
+        ],
+    ),
+)
+test_evaluator = dict(_delete_=True, type='VOCMetric')
+"""
+XML = """<annotation><size><width>64</width><height>48</height></size>
+<object><name>person</name><difficult>0</difficult><bndbox><xmin>5</xmin>
+<ymin>6</ymin><xmax>30</xmax><ymax>40</ymax></bndbox></object></annotation>"""
+
+
+def randomize(model):
+    """Weights with which the detections differ from box to box."""
+    generator = torch.Generator().manual_seed(0)
+    for name, parameter in model.named_parameters():
+        if parameter.dim() > 1:
+            fan = parameter[0].numel()
+            parameter.data.normal_(0, fan**-0.5, generator=generator)
+        elif name.endswith('bias'):
+            parameter.data.normal_(0, 0.1, generator=generator)
+
+
+def write_video(path, frames):
+    codec = cv2.VideoWriter.fourcc(*'MJPG')
+    writer = cv2.VideoWriter(str(path), codec, 25, frames[0].shape[1::-1])
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp('user')
+    for name in ('visible', 'thermal', 'boxes'):
+        (root / name).mkdir()
+    rng = np.random.default_rng(0)
+    for stem in STEMS:
+        noise = rng.integers(0, 256, (6, 8, 3), np.uint8)
+        visible = cv2.resize(noise, SIZE, interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(root / f'visible/{stem}.jpg'), visible)
+        thermal = cv2.resize(noise[..., 0], THERMAL)
+        cv2.imwrite(str(root / f'thermal/{stem}_ir.png'), thermal)
+        (root / f'boxes/{stem}.xml').write_text(XML)
+    (root / 'test.txt').write_text('\n'.join(STEMS))
+    (root / 'homography.json').write_text(json.dumps(HOMOGRAPHY))
+    (root / 'stream.py').write_text(STREAM)
+    (root / 'fusion.py').write_text(FUSION)
+    model = build_network(resolve_network(str(root / 'fusion.py')))
+    randomize(model)
+    meta = dict(dataset_meta=dict(classes=CLASSES))
+    state = dict(state_dict=model.state_dict(), meta=meta)
+    torch.save(state, root / 'fusion.pth')
+    return root
+
+
+@pytest.fixture(scope='module')
+def inferencer(folder):
+    return MultiModalInferencer(
+        folder / 'fusion.py', folder / 'fusion.pth', 'cpu'
+    )
+
+
+def files(folder, stem):
+    return dict(
+        rgb=folder / f'visible/{stem}.jpg',
+        thermal=folder / f'thermal/{stem}_ir.png',
+    )
+
+
+def arrays(folder, stem):
+    """What is in the files."""
+    return {
+        name: cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        for name, path in files(folder, stem).items()
+    }
+
+
+@pytest.fixture(scope='module')
+def expected(folder, inferencer):
+    """Of one pair after the other."""
+    found = [inferencer(files(folder, stem))[0] for stem in STEMS]
+    assert all(len(one['scores']) > 3 for one in found)
+    assert found[0] != found[1]
+    return found
+
+
+def test_equals_the_test_tool(folder, expected, tmp_path):
+    cfg = run_config.load_config(
+        str(folder / 'fusion.py'), work_dir=str(tmp_path)
+    )
+    cfg.load_from = str(folder / 'fusion.pth')
+    runner = run_config.build_runner(cfg, 'test')
+    dump = DumpDetResults(out_file_path=str(tmp_path / 'out.pkl'))
+    runner.test_evaluator.metrics.append(dump)
+    runner.test()
+    results = load(tmp_path / 'out.pkl')
+    for one, result in zip(expected, results, strict=True):
+        for key in ('labels', 'scores', 'bboxes'):
+            np.testing.assert_array_equal(
+                np.float32(one[key]), result['pred_instances'][key].numpy()
+            )
+
+
+def test_arrays_lists_folders_and_batches(folder, inferencer, expected):
+    first = arrays(folder, STEMS[0])
+    before = {name: image.copy() for name, image in first.items()}
+    assert inferencer(first) == expected[:1]
+    for name, image in first.items():
+        np.testing.assert_array_equal(image, before[name])
+    for value in (
+        dict(rgb=folder / 'visible', thermal=folder / 'thermal'),
+        dict(rgb=str(folder / 'visible')),  # the others by the config
+        [files(folder, STEMS[0]), *(arrays(folder, s) for s in STEMS[1:])],
+        {
+            name: [files(folder, stem)[name] for stem in STEMS]
+            for name in ('rgb', 'thermal')
+        },
+    ):
+        for size in (1, 2):
+            found = inferencer(value, batch_size=size)
+            for one, other in zip(found, expected, strict=True):
+                assert one['labels'] == other['labels']
+                for key in ('scores', 'bboxes'):
+                    np.testing.assert_allclose(
+                        one[key], other[key], rtol=1e-3, atol=1e-3
+                    )
+    (sample,) = inferencer(first, return_datasamples=True)
+    assert sample.pred_instances.scores.tolist() == expected[0]['scores']
+
+
+def test_video(folder, inferencer, tmp_path):
+    rgb = [arrays(folder, stem)['rgb'] for stem in STEMS]
+    thermal = [
+        cv2.cvtColor(arrays(folder, stem)['thermal'], cv2.COLOR_GRAY2BGR)
+        for stem in STEMS
+    ]
+    write_video(tmp_path / 'rgb.avi', rgb)
+    write_video(tmp_path / 'thermal.avi', thermal)
+    write_video(tmp_path / 'short.avi', thermal[:2])
+    videos = dict(rgb=tmp_path / 'rgb.avi', thermal=tmp_path / 'thermal.avi')
+    found = inferencer(videos, out_dir=tmp_path / 'out')
+    names = sorted(path.name for path in tmp_path.glob('out/*/*'))
+    assert names == [
+        f'rgb_{i:06d}.{suffix}' for i in range(3) for suffix in ('jpg', 'json')
+    ]
+    for i, one in enumerate(found):
+        frame = {}
+        for name, path in videos.items():
+            video = cv2.VideoCapture(str(path))
+            frame[name] = [video.read()[1] for _ in range(3)][i]
+        assert inferencer(frame) == [one]
+    with pytest.raises(ValueError, match=r'short.avi.* ends after 2 frames'):
+        inferencer(dict(videos, thermal=tmp_path / 'short.avi'))
+
+
+def test_command(folder, expected, tmp_path, capsys):
+    out = tmp_path / 'out'
+    command = [
+        *(str(folder / f'fusion.{suffix}') for suffix in ('py', 'pth')),
+        f'rgb={folder}/visible',
+        f'thermal={folder}/thermal',
+        *('--out-dir', str(out), '--score-thr', '0.1', '--device', 'cpu'),
+    ]
+    infer.run(infer.parse_args(command))
+    assert '3 pairs' in capsys.readouterr().out
+    for stem, one in zip(STEMS, expected, strict=True):
+        assert json.loads((out / f'preds/{stem}.json').read_text()) == one
+        picture = cv2.imread(str(out / f'vis/{stem}.jpg'))
+        assert picture.shape == (SIZE[1], 2 * SIZE[0], 3)
+
+
+def test_missing_modality(folder, inferencer, tmp_path):
+    pair = files(folder, STEMS[0])
+    (alone,) = inferencer(dict(pair, thermal=None))
+    inferencer.model.absent = ('thermal',)
+    (rgb,) = inferencer(pair)
+    inferencer.model.absent = ()
+    assert alone == rgb and len(rgb['scores']) > 0
+    absent = dict(pair, thermal=tmp_path / 'absent.png')
+    with pytest.raises(FileNotFoundError, match=r"'thermal' lacks 1.*absent"):
+        inferencer(absent)
+    with pytest.warns(UserWarning, match='absent.png'):
+        found = inferencer(absent, allow_missing=True, out_dir=tmp_path)
+    assert found == [rgb]
+    with pytest.raises(ValueError, match=r"onto which \['thermal'\]"):
+        inferencer(dict(pair, rgb=None))
+    # Together with others.
+    second = files(folder, STEMS[1])
+    found = inferencer([dict(pair, thermal=None), second], batch_size=2)
+    np.testing.assert_allclose(
+        found[0]['scores'], rgb['scores'], rtol=1e-3, atol=1e-3
+    )
