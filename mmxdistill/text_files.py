@@ -45,7 +45,8 @@ def read_text(path: str | os.PathLike[str]) -> str:
         found = content[max(0, error.start - 20) : error.start + 20]
         raise ValueError(
             f"'{path}' line {line} is not {encoding.upper()} "
-            f'({found!r}): save the file as UTF-8'
+            f'({found!r}): save the file as UTF-8, from Latin-1 by '
+            f"iconv -f LATIN1 -t UTF-8 '{path}' > NEW"
         ) from None
     if '\0' in text:
         raise ValueError(

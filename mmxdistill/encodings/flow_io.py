@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mmxdistill.atomic import atomic_write
+from mmxdistill.png import PNG_TAG, check_png
 
 __all__ = ['as_flow', 'flow_from_bytes', 'read_flow', 'write_flow']
 
@@ -25,7 +26,6 @@ _FLO_MAX_SIDE = 99999
 _UNKNOWN_ABOVE = 1e9
 _UNKNOWN = 1e10
 
-_PNG_TAG = b'\x89PNG\r\n\x1a\n'
 # KITTI: levels per pixel and level of no motion.
 _KITTI_SCALE = 64.0
 _KITTI_CENTER = 2.0**15
@@ -95,7 +95,7 @@ def flow_from_bytes(content: bytes, name: str) -> NDArray[np.float32]:
     """
     if content.startswith(_FLO_TAG):
         return _from_flo(content, name)
-    if content.startswith(_PNG_TAG):
+    if content.startswith(PNG_TAG):
         return _from_kitti(content, name)
     raise ValueError(
         f"'{name}' is no flow file: it begins with {content[:4]!r} and is "
@@ -125,9 +125,7 @@ def _from_flo(content: bytes, name: str) -> NDArray[np.float32]:
 
 
 def _from_kitti(content: bytes, name: str) -> NDArray[np.float32]:
-    # OpenCV returns what it could decode of a truncated file.
-    if b'IEND' not in content[-32:]:
-        raise ValueError(f"'{name}' is truncated: its last PNG chunk lacks")
+    check_png(content, name)
     stored = cv2.imdecode(
         np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED
     )

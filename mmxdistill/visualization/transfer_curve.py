@@ -10,6 +10,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from mmxdistill.text_files import read_text
+
 __all__ = [
     'TransferHistory',
     'plot_transfer_curve',
@@ -43,6 +45,7 @@ def read_transfer_history(work_dir: str | Path) -> TransferHistory:
 
     Raises:
         FileNotFoundError: Nothing was logged in this folder.
+        ValueError: A log is damaged.
     """
     # The names start with the time: later runs replace what they repeat.
     logs = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
@@ -55,14 +58,19 @@ def read_transfer_history(work_dir: str | Path) -> TransferHistory:
     for log in logs:
         # mmengine counts epochs, not iterations, in the rows of validations.
         step = 0
-        for line in log.read_text().splitlines():
+        for number, line in enumerate(read_text(log).splitlines(), 1):
             if not line.endswith('}'):  # killed while it was written
                 continue
-            row = json.loads(line)
-            if 'loss' in row:
-                step = row['step']
-                history.loss[step] = row['loss']
-                continue
+            try:
+                row = json.loads(line)
+                if 'loss' in row:
+                    step = row['step']
+                    history.loss[step] = row['loss']
+                    continue
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                raise ValueError(
+                    f"'{log}' line {number} is no row of a log: {line[:80]!r}"
+                ) from error
             for key, value in row.items():
                 if key.startswith(_EXPLAINED):
                     point = key.removeprefix(_EXPLAINED)

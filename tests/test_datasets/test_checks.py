@@ -1,3 +1,8 @@
+import faulthandler
+import os
+import signal
+import threading
+
 import pytest
 
 from mmxdistill.datasets import checks
@@ -34,3 +39,35 @@ def test_serial_and_parallel_check_find_the_same(size):
 
 def test_good_samples_pass():
     checks.check_samples(FakeDataset(5))
+
+
+class KilledBy(FakeTransform):
+    """A check that ends its process, as the kernel short of memory does."""
+
+    def check(self, info):
+        if info['n'] == 150:
+            faulthandler.disable()  # pytest's would print where
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_sample_that_kills_its_process_is_named(monkeypatch):
+    monkeypatch.setattr(checks, 'available_cpus', lambda: 2)
+    dataset = FakeDataset(220)
+    dataset.pipeline.transforms = [KilledBy()]
+    dataset.get_data_info = lambda n: dict(n=n, img_path=f'color/{n}.png')
+    found = []
+
+    def run():
+        try:
+            checks.check_samples(dataset)
+        except ValueError as error:
+            found.append(str(error))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive(), 'it waits for a process that is gone'
+    (message,) = found
+    assert '1 of 220 samples cannot be loaded' in message
+    assert "'color/150.png': " in message
+    assert 'SIGKILL' in message

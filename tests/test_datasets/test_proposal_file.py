@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from mmdet.evaluation import DumpProposals
 from mmengine.structures import InstanceData
 
 from mmxdistill.datasets import proposal_file
@@ -131,6 +132,23 @@ class TestMatch:
         path = tmp_path / 'p.pkl'
         path.write_bytes(pickle.dumps({'c\\0.png': boxes(1)[0]}))
         assert ProposalFile(path).match(['a/c/0.png']) == ['c/0.png']
+
+
+def test_what_mmdet_dumps(tmp_path):
+    metric = DumpProposals(str(tmp_path), num_max_proposals=2)
+    paths = [f'/data/{name}/0.jpg' for name in ('a', 'b')]
+    for number, path in enumerate(paths):
+        found = dict(
+            bboxes=torch.arange(12.0).reshape(3, 4) + number,
+            scores=torch.tensor([0.2, 0.9, 0.5]),
+        )
+        metric.process({}, [dict(img_path=path, pred_instances=found)])
+    metric.evaluate(2)
+    file = ProposalFile(tmp_path / 'proposals.pkl')
+    assert file.match(paths) == ['a/0.jpg', 'b/0.jpg']
+    item = file.boxes('b/0.jpg')
+    assert item.bboxes.tolist() == [[5, 6, 7, 8], [9, 10, 11, 12]]
+    np.testing.assert_array_equal(item.scores, np.float32([0.9, 0.5]))
 
 
 class TestLists:

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmxdistill.datasets import sample_checks
 
@@ -171,6 +172,25 @@ def test_sizes(data, check):
     assert 'its record 32x24' in check.out
 
 
+@pytest.mark.parametrize('both', [False, True])
+def test_exif_of_one_image_of_a_pair(data, check, both):
+    """Turned, it has another size than its partner and its record."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for folder in ('color', 'depth')[: 1 + both]:
+        path = data.root / folder / '2.png'
+        with Image.open(path) as image:
+            image.save(path, exif=exif)
+    assert check() == {
+        # The box is that of the image as it is stored.
+        ('train', 'size mismatch'): 1,
+    }
+    assert "rgb '" in check.out
+    assert "color/2.png' 24x32" in check.out
+    assert f"depth/2.png' {'24x32' if both else '32x24'}" in check.out
+    assert 'its record 32x24' in check.out
+
+
 @pytest.mark.parametrize(('unit', 'found'), [(0.001, 10), (10, 10), (1, 0)])
 def test_unit_of_depth(data, check, unit, found):
     data.configure(unit)
@@ -229,6 +249,37 @@ def test_proposals(data, check):
         ('train', 'missing proposals'): 1,
         ('val/test', 'missing proposals'): 1,
     }
+
+
+def test_images_that_share_an_entry_of_the_proposals(data, check):
+    """mmdet's names are those of the last folder: not unique here."""
+    text = (data.root / 'config.py').read_text()
+    for folder in ('color', 'depth'):
+        for video in ('V000', 'V001'):
+            target = data.root / video / folder / '0.png'
+            target.parent.mkdir(parents=True)
+            number = 0 if video == 'V000' else 1
+            source = data.root / folder / f'{number}.png'
+            target.write_bytes(source.read_bytes())
+        text = text.replace(
+            f'{folder}/{{stem}}', f'{{video}}/{folder}/{{stem}}'
+        )
+    (data.root / 'config.py').write_text(text)
+
+    def move(content):
+        for image in content['images']:
+            image.update(file_name='0.png', video=f'V00{image["id"] % 2}')
+        del content['images'][2:], content['annotations'][2:]
+
+    data.change('train', move)
+    assert check()['train', 'bad proposals'] == 1
+    assert "V001/color/0.png' would both get the proposals" in check.out
+    for video in ('V000', 'V001'):
+        entry = data.proposals['color/0.png']
+        data.proposals[f'{video}/color/0.png'] = entry
+    del data.proposals['color/0.png']
+    (data.root / 'p.pkl').write_bytes(pickle.dumps(data.proposals))
+    assert ('train', 'bad proposals') not in check()
 
 
 def test_images_in_two_splits(data, check):

@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 import pytest
 from mmdet.evaluation import bbox_overlaps
+from mmengine.config import Config
 from mmengine.fileio import load
+from mmengine.runner import Runner
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -63,6 +65,39 @@ val_dataloader = dict(
     dataset=dict(
         ann_file='y.json', data_prefix=dict(img='y/color'), **data
     )
+)
+"""
+VIDEOS = """
+train_dataloader = dict(
+    batch_size=2,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    collate_fn=dict(type='pseudo_collate'),
+    dataset=dict(
+        type='mmxdistill.PairedCocoDataset',
+        data_root={root!r},
+        ann_file='videos.json',
+        metainfo=dict(classes=('box',)),
+        modalities=dict(
+            rgb=dict(
+                path='{{file_name}}',
+                pipeline=[dict(type='LoadImageFromFile')],
+            ),
+            thermal=dict(
+                path='{{lwir}}',
+                pipeline=[dict(type='mmxdistill.LoadGrayImageFromFile')],
+            ),
+        ),
+        proposal_file='p.pkl',
+        pipeline=[
+            dict(type='LoadProposals', num_max_proposals=40),
+            dict(type='LoadAnnotations', with_bbox=True),
+            dict(
+                type='PackDetInputs',
+                meta_keys=('img_path', 'img_shape'),
+            ),
+        ],
+    ),
 )
 """
 contrib = pytest.mark.skipif(
@@ -203,6 +238,44 @@ def test_methods_are_united_and_repeat(root, run):
     for key, item in one.items():
         assert item['bboxes'].shape == (50, 4)
         np.testing.assert_array_equal(item['bboxes'], two[key]['bboxes'])
+
+
+def test_equal_names_in_folders_of_equal_names(root, run):
+    """A data set of videos: each image is trained on its own boxes."""
+    names = [f'set00/V00{i}/visible/I00000.jpg' for i in (0, 1)]
+    records = []
+    for number, name in enumerate(names, 1):
+        size = SIZES['ab'[number - 1]]
+        for path in (name, name.replace('visible', 'lwir')):
+            (root / path).parent.mkdir(parents=True)
+            cv2.imwrite(str(root / path), np.full((*size, 3), 90, np.uint8))
+        height, width = size
+        records.append(
+            dict(id=number, file_name=name, height=height, width=width)
+        )
+    for record in records:
+        record['lwir'] = record['file_name'].replace('visible', 'lwir')
+    boxes = [
+        dict(id=i, image_id=i, category_id=1, bbox=[1, 1, 30, 30], area=900)
+        for i in (1, 2)
+    ]
+    categories = [dict(id=1, name='box')]
+    content = dict(images=records, annotations=boxes, categories=categories)
+    (root / 'videos.json').write_text(json.dumps(content))
+    (root / 'videos.py').write_text(VIDEOS.format(root=str(root)))
+    run(root / 'p.pkl', root / 'videos.py', *WINDOWS, '--max-num', '40')
+    found = load(root / 'p.pkl')
+    assert list(found) == [name.partition('/')[2] for name in names]
+    cfg = Config.fromfile(root / 'videos.py')
+    batch = next(iter(Runner.build_dataloader(cfg.train_dataloader)))
+    assert len(batch['data_samples']) == 2
+    for sample in batch['data_samples']:
+        path = sample.img_path
+        (name,) = [key for key in found if path.endswith(f'/{key}')]
+        read = sample.proposals.bboxes.numpy()
+        np.testing.assert_array_equal(read, found[name]['bboxes'])
+        height, width = sample.img_shape
+        assert read.max(axis=0)[2:].tolist() == [width, height]
 
 
 @pytest.mark.slow

@@ -68,6 +68,12 @@ def test_history_of_a_resumed_run(tmp_path):
     assert history.explained_variance == {'pool5': {100: 0.1, 200: 0.3}}
 
 
+def test_damaged_log_is_named(tmp_path):
+    write_log(tmp_path, '20260101_000000', train(50, 0.9), '{"loss": nul}')
+    with pytest.raises(ValueError, match=r'scalars\.json. line 2 is no row'):
+        read_transfer_history(tmp_path)
+
+
 def test_no_log(tmp_path):
     with pytest.raises(FileNotFoundError, match='logged nothing'):
         read_transfer_history(tmp_path)

@@ -1,5 +1,6 @@
 """Readers of published data sets, each with a small file of its kind."""
 
+import argparse
 import json
 import pickle
 from collections.abc import Callable
@@ -129,7 +130,16 @@ add('ucf101', 'mine.txt', ucf101.read_split)(
 add('ucf101_video', 'v_A_g01_c01.avi', ucf101.check_avi)(
     write(b'RIFF' + (40).to_bytes(4, 'little') + b'AVI ' + bytes(36))
 )
-add('camera_option', 'camera.json', lambda path: find_camera(str(path)))(
+
+
+def _camera(path: Path) -> None:
+    try:
+        find_camera(str(path))
+    except argparse.ArgumentTypeError as error:  # as argparse wants it
+        raise ValueError(*error.args) from error
+
+
+add('camera_option', 'camera.json', _camera)(
     write(json.dumps(dict(fx=500.0, fy=500, cx=16, cy=12)))
 )
 

@@ -235,7 +235,8 @@ def scan(
             first = at.value + 1 if at.value < numbers.stop else numbers.stop
             for number, problem in problems:
                 text = f'{reader.name}: {problem}'.replace(folder, 'FOLDER')
-                kind = re.sub(r'0x\w+|\d+', 'N', text)  # one kind, one line
+                # One kind, one line.
+                kind = re.sub(r'(: \w+): .* at |0x\w+|\d+', r'\1', text)
                 found.setdefault(kind, Finding(text)).numbers.append(number)
                 if keep is not None and len(found[kind].numbers) == 1:
                     target = keep / f'{reader.name}_{number}{path.suffix}'

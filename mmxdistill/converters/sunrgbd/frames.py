@@ -130,8 +130,7 @@ class SUNRGBDFrame:
                 f"'{color}' is {image.shape[1]}x{image.shape[0]}, but "
                 f"'{filled}' {width}x{height} (w x h)"
             )
-        camera = _read_camera(self.folder / 'intrinsics.txt')
-        camera.check_fits(height, width)
+        camera = _read_camera(self.folder / 'intrinsics.txt', height, width)
         return SUNRGBDImages(
             color,
             depth,
@@ -170,13 +169,15 @@ def _numbers(path: Path, counts: tuple[int, ...], what: str) -> np.ndarray:
     return values
 
 
-def _read_camera(path: Path) -> PinholeCamera:
+def _read_camera(path: Path, height: int, width: int) -> PinholeCamera:
     # Its pixels count from 1, as the toolbox uses it and our cameras do.
     matrix = _numbers(path, (9,), 'the 3 x 3 intrinsics').reshape(3, 3)
     try:
-        return PinholeCamera.from_any(matrix)
+        camera = PinholeCamera.from_any(matrix)
+        camera.check_fits(height, width)
     except ValueError as error:
         raise ValueError(f"'{path}': {error}") from None
+    return camera
 
 
 def _read_gravity(folder: Path) -> np.ndarray | None:

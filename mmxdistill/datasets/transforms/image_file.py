@@ -18,6 +18,8 @@ import numpy as np
 from mmengine.fileio import get
 from PIL import Image
 
+from mmxdistill.png import PNG_TAG, check_png
+
 __all__ = [
     'check_header',
     'check_stock_loader',
@@ -30,12 +32,8 @@ __all__ = [
 # 10 000 x 10 000: up to 300 MB of colour.
 _MAX_PIXELS = 100_000_000
 _NPY = b'\x93NUMPY'
-_PNG = b'\x89PNG\r\n\x1a\n'
 _JPEG = b'\xff\xd8'
 _WEBP = re.compile(rb'RIFF....WEBP', re.DOTALL)
-# Deflate cannot do better than this.
-_MAX_DEFLATE = 1032
-_PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _EXIF_ORIENTATION = 274
 # What brings the rows and columns of each orientation upright: swap them
 # first, then count them backwards.
@@ -167,17 +165,9 @@ def check_header(content: bytes, path: str) -> None:
             f"'{path}' declares more than {_MAX_PIXELS // 10**6} megapixels: "
             'the file is damaged, or must be cut into tiles'
         )
-    short = False
-    if content.startswith(_PNG) and len(content) > 25:
-        width = int.from_bytes(content[16:20], 'big')
-        height = int.from_bytes(content[20:24], 'big')
-        bits = content[24] * _PNG_CHANNELS.get(content[25], 1)
-        row = 1 + (width * bits + 7) // 8
-        short = row * height > _MAX_DEFLATE * len(content)
-        short |= b'IEND' not in content
-    elif content.startswith(_JPEG):
-        short = not _jpeg_ends(content)
-    if short:
+    if content.startswith(PNG_TAG):
+        check_png(content, path)
+    elif content.startswith(_JPEG) and not _jpeg_ends(content):
         raise ValueError(
             f"'{path}' is no image any more: truncated ({len(content)} "
             'bytes); replace the file'
@@ -243,7 +233,7 @@ def check_stock_loader(
     turns &= loader.imdecode_backend in backends
     if turns and head.startswith(_JPEG):
         return
-    if turns and head.startswith(_PNG):
+    if turns and head.startswith(PNG_TAG):
         bits, orientation = head[24] if len(head) > 24 else 8, 1
     else:
         bits, orientation = _bits_and_orientation(path)

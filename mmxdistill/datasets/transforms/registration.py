@@ -250,7 +250,12 @@ class RemapToReference(ToReference):
                     np.ascontiguousarray(arrays[name], np.float32)
                     for name in 'xy'
                 )
-        except (KeyError, ValueError, AttributeError, TypeError) as error:
+        except FileNotFoundError:
+            raise FileNotFoundError(
+                f"RemapToReference: '{maps}' does not exist"
+            ) from None
+        # A damaged archive may raise almost anything.
+        except Exception as error:
             raise ValueError(
                 f"RemapToReference: '{maps}' must be an .npz file of the maps "
                 f'x and y, float (H, W): {error}'

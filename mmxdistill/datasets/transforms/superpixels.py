@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmxdistill.datasets.transforms.image_file import read_image
 from mmxdistill.registry import TRANSFORMS
 
 __all__ = ['LoadSuperpixels']
@@ -46,6 +46,7 @@ class LoadSuperpixels(BaseTransform):
             dict: With ``superpixels``.
 
         Raises:
+            FileNotFoundError: There is no such file.
             KeyError: The data set has no such entry.
             ValueError: The file is no image of the sample's size with numbers
                 from 1.
@@ -57,13 +58,12 @@ class LoadSuperpixels(BaseTransform):
                 f"{self.entry}='superpixels/{{stem}}.png' to its modalities"
             )
         path = results['modality_paths'][self.entry]
-        numbers = cv2.imread(path, cv2.IMREAD_UNCHANGED)
+        numbers = read_image(path)
         size = tuple(results['ori_shape'][:2])
-        if numbers is None or numbers.shape != size or numbers.min() < 1:
-            found = 'no image' if numbers is None else numbers.shape
+        if numbers.shape != size or numbers.min() < 1:
             raise ValueError(
                 f"superpixels '{path}': expected an image of {size} with "
-                f'numbers from 1, found {found}'
+                f'numbers from 1, found {numbers.shape}'
             )
         results['superpixels'] = numbers.astype(np.int32)
         return results

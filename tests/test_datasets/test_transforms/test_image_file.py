@@ -288,6 +288,11 @@ def damaged(kind):
         'empty': (b'', r'empty \(0 bytes\)'),
         'text': (b'no image', 'OpenCV can decode'),
         'short png': (png[:-20], 'truncated'),
+        'png chunk': (
+            # OpenCV allocates 1 GB for it.
+            png[:33] + b'\x3f\xff\xff\xff' + png[37:],
+            'truncated',
+        ),
         'png bomb': (
             png[:16] + b'\0\0\x40\0\0\0\x10\0' + png[24:],
             'truncated',
@@ -312,6 +317,7 @@ def damaged(kind):
         'empty',
         'text',
         'short png',
+        'png chunk',
         'png bomb',
         'large png',
         'pgm bomb',

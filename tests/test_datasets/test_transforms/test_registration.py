@@ -1,6 +1,7 @@
 """Registered images show at a pixel what the camera saw there."""
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -164,8 +165,13 @@ def test_remap_is_the_warp_of_its_maps(tmp_path):
     with pytest.raises(ValueError, match=r'7\.png. reaches 0\.0%'):
         RemapToReference(path)(sample(camera()))
     np.savez(path, x=u)
-    with pytest.raises(ValueError, match=r'maps\.npz. must be an \.npz'):
-        RemapToReference(path)
+    content = Path(path).read_bytes()
+    for damaged in (content, b'', b'PK', content[:60] + content[64:]):
+        Path(path).write_bytes(damaged)
+        with pytest.raises(ValueError, match=r'maps\.npz. must be an \.npz'):
+            RemapToReference(path)
+    with pytest.raises(FileNotFoundError, match=r'none\.npz. does not exist'):
+        RemapToReference(str(tmp_path / 'none.npz'))
 
 
 def test_resize_keeps_the_edges():
