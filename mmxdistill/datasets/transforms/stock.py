@@ -129,7 +129,7 @@ def teach_stock_transforms() -> None:
                 own = vars(child).get('transform')
                 if own and not hasattr(own, 'of_one_modality'):
                     wrapped = wrap(own)
-                    wrapped.of_one_modality = own
+                    wrapped.of_one_modality = own  # type: ignore[attr-defined]
                     child.transform = wrapped  # type: ignore[attr-defined]
     init = MultiImageMixDataset.__init__
     if not hasattr(init, 'unchecked'):
