@@ -117,6 +117,16 @@ class MultiModalInferencer:
         )
         paths = getattr(built, 'modality_paths', None)
         self._templates = {} if paths is None else dict(paths.templates)
+        # The first one names the scenes, as in the data set.
+        self._known = list(
+            dict.fromkeys(
+                [
+                    *self._templates,
+                    *self._loader.pipelines,
+                    *self._loader.templates,
+                ]
+            )
+        )
         self._takes_proposals = any(
             type(one).__name__ == 'LoadProposals' for one in walk(self._rest)
         )
@@ -247,10 +257,7 @@ class MultiModalInferencer:
                     + f'; found {type(inputs).__name__}'
                 )
             return [self._complete(one) for one in inputs]
-        known = [*self.modalities]
-        for name in (*self._loader.pipelines, *self._templates):
-            known += [name] * (name not in known)
-        known += [n for n in self._loader.templates if n not in known]
+        known = self._known
         unknown = [name for name in inputs if name not in known]
         if unknown:
             raise KeyError(
@@ -268,13 +275,14 @@ class MultiModalInferencer:
             )
         return {name: inputs[name] for name in known if name in inputs}
 
-    def _partner(self, name: str, path: str) -> str | None:
+    def _partner(self, name: str, first: str, path: str) -> str | None:
         """How the config names a modality's file, by that of the first."""
+        if first != self._known[0]:
+            return None
         if name in self._loader.templates:
             return self._loader.templates[name](path)
-        first = self._templates.get(self.modalities[0], '')
         other = self._templates.get(name, '')
-        stem = _stem(first, PurePath(path).stem)
+        stem = _stem(self._templates.get(first, ''), PurePath(path).stem)
         pattern = PurePath(other).stem
         if stem is None or re.findall(r'{.*?}', pattern) != ['{stem}']:
             return None
@@ -291,7 +299,7 @@ class MultiModalInferencer:
         images = split_modalities(results)
         missing = results.get('missing_modalities', ())
         if proposals is not None:
-            first = sources[self.modalities[0]]
+            first = sources.get(self._known[0])
             results['proposals'] = proposals(
                 pair.name,
                 first if isinstance(first, str) else None,

@@ -15,8 +15,8 @@ import numpy as np
 __all__ = ['Pair', 'PartnerName', 'list_pairs']
 
 Source: TypeAlias = 'str | np.ndarray | None'
-# (modality, path of the first modality) -> path of its partner, if known.
-PartnerName: TypeAlias = Callable[[str, str], 'str | None']
+# (modality, another one, its path) -> path of the first, if it is known.
+PartnerName: TypeAlias = Callable[[str, str, str], 'str | None']
 
 _IMAGES = frozenset(
     '.bmp .flo .jpeg .jpg .npy .pgm .png .pnm .ppm .tif .tiff .webp'.split()
@@ -51,7 +51,8 @@ def list_pairs(
         inputs (dict | Sequence[dict]): Modality -> array, path of an image,
             a folder or a video, or a list of arrays and paths; None if the
             modality is missing. Or several of these.
-        partner (Callable): How the config names the file of a modality.
+        partner (Callable): How the config names the file of a modality, see
+            :data:`PartnerName`.
         allow_missing (bool): A file that is not there is a missing modality,
             not an error. Defaults to False.
 
@@ -151,7 +152,7 @@ def _of_folders(values: Mapping[str, Any], partner: PartnerName) -> list[Pair]:
         sources: dict[str, Source] = dict.fromkeys(values)
         sources[first] = path
         for name in others:
-            wanted = partner(name, path)
+            wanted = partner(name, first, path)
             names = [stem] if wanted is None else [Path(wanted).stem, stem]
             known = [n for n in names if n in files[name]]
             if known:

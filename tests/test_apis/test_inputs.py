@@ -7,7 +7,7 @@ from mmxdistill.apis.inputs import list_pairs
 IMAGE = np.zeros((4, 5), np.uint8)
 
 
-def equal_names(name, path):
+def equal_names(name, first, path):
     return None
 
 
@@ -27,7 +27,8 @@ def test_folders_pair_by_name(tmp_path):
     b = fill(tmp_path / 'b', 'x_ir.png', 'y.png')
     (b / 'notes.txt').touch()
 
-    def partner(name, path):
+    def partner(name, first, path):
+        assert first == 'rgb'
         return f'{path[:-4]}_ir.png'
 
     found = pairs(dict(rgb=a, thermal=b, depth=None), partner)

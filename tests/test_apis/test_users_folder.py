@@ -5,11 +5,15 @@ each, fused.
 """
 
 import json
+import re
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from mmcv.transforms import Compose
+from mmdet.apis import DetInferencer, inference_detector, init_detector
 from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
 from mmengine.fileio import load
@@ -18,7 +22,9 @@ from mmxdistill import infer
 from mmxdistill.apis import MultiModalInferencer
 from mmxdistill.engine import run_config
 from mmxdistill.models.networks import build_network, resolve_network
+from mmxdistill.registry import TRANSFORMS
 
+PAGE = Path(__file__).resolve().parents[2] / 'docs/inference.md'
 STEMS = ('night_1', 'night_2', 'night_3')
 SIZE = (64, 48)  # visible images, (w, h)
 THERMAL = (40, 36)
@@ -90,9 +96,27 @@ test_dataloader = dict(
 )
 test_evaluator = dict(_delete_=True, type='VOCMetric')
 """
+THERMAL_ONLY = """
+_base_ = './stream.py'
+{block}
+test_dataloader = dict(
+    _delete_=True,
+    dataset=dict(
+        type='XMLDataset',
+        ann_file='test.txt',
+        metainfo=dict(classes=('person', 'car')),
+        pipeline=test_pipeline,
+    ),
+)
+"""
 XML = """<annotation><size><width>64</width><height>48</height></size>
 <object><name>person</name><difficult>0</difficult><bndbox><xmin>5</xmin>
 <ymin>6</ymin><xmax>30</xmax><ymax>40</ymax></bndbox></object></annotation>"""
+
+
+def page_blocks():
+    """Python of the page."""
+    return re.findall(r'^```python\n(.*?)^```', PAGE.read_text(), re.M | re.S)
 
 
 def randomize(model):
@@ -278,3 +302,87 @@ def test_missing_modality(folder, inferencer, tmp_path):
     np.testing.assert_allclose(
         found[0]['scores'], rgb['scores'], rtol=1e-3, atol=1e-3
     )
+
+
+def test_page(folder, expected, monkeypatch):
+    monkeypatch.chdir(folder)
+    names = {}
+    one, several, _ = page_blocks()
+    exec(compile(one + several, PAGE.name, 'exec'), names)
+    assert names['found'] == expected[0]
+    assert len(list(folder.glob('outputs/*/*'))) == 2 * len(STEMS)
+
+
+@pytest.mark.filterwarnings('ignore')
+def test_functions_of_mmdet(folder, tmp_path):
+    """One modality, 16 bits: the loader takes what theirs has read."""
+    config, weights, path = (
+        str(folder / name) for name in ('thermal.py', 'stream.pth', 't.png')
+    )
+    text = THERMAL_ONLY.format(block=page_blocks()[2])
+    Path(config).write_text(text)
+    model = build_network(resolve_network(config))
+    randomize(model)
+    meta = dict(dataset_meta=dict(classes=CLASSES))
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), weights)
+    rng = np.random.default_rng(0)
+    image = rng.integers(6900, 9100, (48, 64)).astype(np.uint16)
+    cv2.imwrite(path, image)
+
+    detector = init_detector(config, weights, device='cpu')
+    inferencer = DetInferencer(config, weights, 'cpu', show_progress=False)
+    found = [
+        inference_detector(detector, path).pred_instances.scores.tolist(),
+        inference_detector(detector, image).pred_instances.scores.tolist(),
+        inferencer(path)['predictions'][0]['scores'],
+        inferencer(image)['predictions'][0]['scores'],
+    ]
+    assert len(found[0]) > 3 and found == [found[0]] * 4
+    # As it was trained: by the loader alone.
+    pipeline = Config.fromfile(config).test_pipeline
+    alone = Compose([TRANSFORMS.build(step) for step in pipeline[1:]])
+    data = alone(dict(img_path=path))
+    both = Compose([TRANSFORMS.build(step) for step in pipeline])
+    assert both(dict(img_path=path))['inputs'].equal(data['inputs'])
+    assert data['inputs'].float().std() > 50
+
+
+@pytest.mark.parametrize(
+    ('words', 'message'),
+    [
+        (['rgb=visible', 'rgb=visible'], "'rgb' is given twice"),
+        (['a.pth'], 'give the images'),
+        (['rgb=visible', 'thermal=none'], 'thermal=none: there is no such'),
+        (['none.pth', 'rgb=visible'], "no checkpoint 'none.pth'"),
+        (['fusion.pth', 'word', 'rgb=visible'], "'word' is no MODALITY=PATH"),
+    ],
+)
+def test_wrong_commands(folder, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(folder)
+    with pytest.raises(SystemExit):
+        infer.parse_args(['fusion.py', *words])
+    assert message in capsys.readouterr().err
+
+
+def test_wrong_inputs(folder, inferencer, tmp_path):
+    pair = arrays(folder, STEMS[0])
+    for inputs, message in (
+        (dict(pair, depth=pair['rgb']), r"no modality \['depth'\]"),
+        (dict(rgb=pair['rgb']), "lacks 'thermal'"),
+    ):
+        with pytest.raises(KeyError, match=message):
+            inferencer(inputs)
+    for inputs, message in (
+        ('a.jpg', 'must be a dict, as rgb=..., thermal=...'),
+        (dict(pair, rgb=pair['rgb'].astype(np.uint16)), 'uint16.*8 bits'),
+        (dict(pair, rgb=pair['rgb'].transpose(2, 0, 1)), 'BGR, found uint8'),
+        (dict(pair, thermal=pair['thermal'].astype(np.uint16)), 'value_range'),
+    ):
+        with pytest.raises(ValueError, match=message):
+            inferencer(inputs)
+    with pytest.raises(ValueError, match='has no LoadProposals'):
+        inferencer(pair, proposals='windows')
+    with pytest.raises(ValueError, match='give weights'):
+        MultiModalInferencer(folder / 'fusion.py')
+    with pytest.raises(ValueError, match='DetInferencer'):
+        MultiModalInferencer(folder / 'stream.py', folder / 'fusion.pth')

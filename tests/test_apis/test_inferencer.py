@@ -1,0 +1,188 @@
+"""A paired data set, proposals, and an encoding."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmdet.evaluation import DumpDetResults
+from mmengine.config import Config
+from mmengine.fileio import load
+
+from mmxdistill.apis import MultiModalInferencer
+from mmxdistill.datasets.proposal_file import write_proposals
+from mmxdistill.engine import run_config
+from mmxdistill.models.networks import build_network, resolve_network
+
+CONFIG = """
+_base_ = 'mmdet::fast_rcnn/fast-rcnn_r50_fpn_1x_coco.py'
+model = dict(
+    data_preprocessor=dict(
+        _delete_=True,
+        type='mmxdistill.MultiModalDataPreprocessor',
+        modalities=dict(hha=dict(mean=[100.0, 110.0, 120.0])),
+        pad_size_divisor=32,
+    ),
+    backbone=dict(depth=18, base_channels=4, init_cfg=None),
+    neck=dict(in_channels=[4, 8, 16, 32], out_channels=8),
+    roi_head=dict(
+        bbox_roi_extractor=dict(out_channels=8),
+        bbox_head=dict(in_channels=8, fc_out_channels=16, num_classes=1),
+    ),
+)
+test_dataloader = dict(
+    _delete_=True,
+    batch_size=1,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='mmxdistill.PairedCocoDataset',
+        data_root='{{fileDirname}}/',
+        ann_file='test.json',
+        proposal_file='proposals.pkl',
+        metainfo=dict(classes=('chair',)),
+        modalities=dict(
+            rgb=dict(
+                path='color/{stem}.png',
+                pipeline=[dict(type='LoadImageFromFile')],
+            ),
+            hha=dict(
+                path='depth/{stem}_d.png',
+                pipeline=[
+                    dict(type='mmxdistill.LoadDepthFromFile', mask='raw'),
+                    dict(
+                        type='mmxdistill.EncodeHHA',
+                        camera=dict(fx=60.0, fy=60.0, cx=32.0, cy=24.0),
+                        backend='numpy',
+                    ),
+                ],
+            ),
+            raw='raw/{stem}.png',
+        ),
+        use=['hha'],
+        test_mode=True,
+        pipeline=[
+            dict(type='LoadProposals', num_max_proposals=20),
+            dict(
+                type='mmxdistill.FastProposalBroadcaster',
+                transforms=[
+                    dict(type='Resize', scale=(96, 96), keep_ratio=True)
+                ],
+            ),
+            dict(type='LoadAnnotations', with_bbox=True),
+            dict(type='PackDetInputs'),
+        ],
+    ),
+)
+test_evaluator = dict(_delete_=True, type='VOCMetric')
+"""
+STEMS = ('a', 'b')
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp('rgbd')
+    rng = np.random.default_rng(0)
+    proposals = {}
+    for name in ('color', 'depth', 'raw'):
+        (root / name).mkdir()
+    for stem in STEMS:
+        rows = np.linspace(4000, 1500, 48)[:, None]
+        depth = rows + rng.integers(0, 30, (48, 64))
+        depth = depth.astype(np.uint16)
+        cv2.imwrite(str(root / f'depth/{stem}_d.png'), depth)
+        depth[rng.random(depth.shape) < 0.1] = 0
+        cv2.imwrite(str(root / f'raw/{stem}.png'), depth)
+        color = rng.integers(0, 256, (48, 64, 3), np.uint8)
+        cv2.imwrite(str(root / f'color/{stem}.png'), color)
+        low = rng.uniform(0, 30, (9, 2))
+        boxes = np.hstack([low, low + rng.uniform(8, 18, (9, 2))])
+        scores = np.linspace(1, 0.5, 9)
+        proposals[f'color/{stem}.png'] = boxes.astype(np.float32), scores
+    write_proposals(root / 'proposals.pkl', proposals)
+    content = dict(
+        images=[
+            dict(id=i, file_name=f'{stem}.png', width=64, height=48)
+            for i, stem in enumerate(STEMS)
+        ],
+        annotations=[],
+        categories=[dict(id=1, name='chair')],
+    )
+    (root / 'test.json').write_text(json.dumps(content))
+    (root / 'config.py').write_text(CONFIG)
+    torch.manual_seed(0)
+    model = build_network(resolve_network(str(root / 'config.py')))
+    for parameter in model.roi_head.parameters():
+        torch.nn.init.normal_(parameter, 0, 0.2)
+    torch.save(dict(state_dict=model.state_dict()), root / 'weights.pth')
+    return root
+
+
+@pytest.fixture(scope='module')
+def inferencer(folder):
+    weights = folder / 'weights.pth'
+    return MultiModalInferencer(folder / 'config.py', weights, 'cpu')
+
+
+def sources(folder, stem):
+    return dict(
+        rgb=folder / f'color/{stem}.png',
+        hha=folder / f'depth/{stem}_d.png',
+        raw=folder / f'raw/{stem}.png',
+    )
+
+
+def test_equals_the_test_tool(folder, inferencer, tmp_path, monkeypatch):
+    monkeypatch.setattr(Config, 'pretty_text', '')
+    cfg = run_config.load_config(
+        str(folder / 'config.py'), work_dir=str(tmp_path)
+    )
+    cfg.load_from = str(folder / 'weights.pth')
+    runner = run_config.build_runner(cfg, 'test')
+    dump = DumpDetResults(out_file_path=str(tmp_path / 'out.pkl'))
+    runner.test_evaluator.metrics.append(dump)
+    runner.test()
+    results = load(tmp_path / 'out.pkl')
+    by_file = inferencer(
+        dict(rgb=folder / 'color', hha=folder / 'depth', raw=folder / 'raw'),
+        proposals=folder / 'proposals.pkl',
+    )
+    boxes = load(folder / 'proposals.pkl')
+    in_memory = [
+        {
+            name: cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+            for name, path in sources(folder, stem).items()
+        }
+        for stem in STEMS
+    ]
+    by_memory = inferencer(
+        in_memory,
+        proposals=[boxes[f'color/{stem}.png']['bboxes'] for stem in STEMS],
+    )
+    assert by_memory == by_file
+    for one, result in zip(by_file, results, strict=True):
+        assert len(one['scores']) > 3
+        for key in ('labels', 'scores', 'bboxes'):
+            np.testing.assert_array_equal(
+                np.float32(one[key]), result['pred_instances'][key].numpy()
+            )
+
+
+def test_proposals(folder, inferencer):
+    pair = sources(folder, 'a')
+    assert inferencer(pair, proposals='windows')[0]['scores']
+    boxes = np.float32([[0, 0, 20, 20]])
+    for proposals, message in (
+        (None, 'the detector takes proposals'),
+        ([boxes, boxes], 'more lists of boxes than pairs'),
+        ([], "no boxes left for 'a"),
+        (boxes[:, :3], "proposals of 'a.*shape"),
+        (boxes[:, ::-1] + np.float32([9, 9, 0, 0]), 'x1, y1, x2, y2'),
+    ):
+        with pytest.raises(ValueError, match=message):
+            inferencer(pair, proposals=proposals)
+    with pytest.raises(FileNotFoundError, match="'none.pkl' is neither"):
+        inferencer(pair, proposals='none.pkl')
+    with pytest.raises(ValueError, match='only a LateFusionDetector'):
+        inferencer(dict(pair, hha=None), proposals=boxes)
