@@ -18,7 +18,7 @@ from mmengine.device import get_device
 from mmengine.model.utils import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 
-from mmxdistill import config_path
+from mmxdistill.apis.config import read_config
 from mmxdistill.apis.inputs import Pair, list_pairs
 from mmxdistill.apis.proposals import METHODS, ProposalSource
 from mmxdistill.apis.results import ResultWriter, to_dict
@@ -34,7 +34,6 @@ from mmxdistill.models.networks import (
     load_weights,
     resolve_network,
 )
-from mmxdistill.parallel import describe_error
 from mmxdistill.registry import DATASETS
 
 __all__ = ['MultiModalInferencer']
@@ -77,7 +76,7 @@ class MultiModalInferencer:
         weights: str | os.PathLike[str] | None = None,
         device: str | None = None,
     ) -> None:
-        cfg = _read(config)
+        cfg = read_config(config)
         init_default_scope(cfg.get('default_scope') or 'mmdet')
         self._build_pipeline(cfg)
         self.classes = self.metainfo.get('classes')
@@ -207,7 +206,7 @@ class MultiModalInferencer:
             raise ValueError(f'batch_size must be at least 1: {batch_size}')
         source = self._proposal_source(proposals)
         pairs = list_pairs(
-            self._complete(inputs), self._partner, allow_missing
+            self._complete(inputs), self._partner, self._derive, allow_missing
         )
         writer = None
         if out_dir is not None:
@@ -292,14 +291,13 @@ class MultiModalInferencer:
         self, index: int, pair: Pair, proposals: ProposalSource | None
     ) -> tuple[dict, dict[str, np.ndarray]]:
         """Load a pair; returns the network's input, and images to look at."""
-        sources = self._derive(pair)
-        results: Any = self._sample(index, pair.name, sources)
+        results: Any = self._sample(index, pair.name, pair.sources)
         for step in self._load:
             results = step(results)
         images = split_modalities(results)
         missing = results.get('missing_modalities', ())
         if proposals is not None:
-            first = sources.get(self._known[0])
+            first = pair.sources.get(self._known[0])
             results['proposals'] = proposals(
                 pair.name,
                 first if isinstance(first, str) else None,
@@ -318,7 +316,7 @@ class MultiModalInferencer:
             )
         return results, images
 
-    def _derive(self, pair: Pair) -> dict[str, Any]:
+    def _derive(self, pair: Pair) -> Pair:
         """Name the files that were not given, by those that were."""
         sources = dict(pair.sources)
         first = sources.get(self._loader.reference)
@@ -332,7 +330,7 @@ class MultiModalInferencer:
                     f"'{pair.name}' lacks '{name}': without a file of "
                     f"'{self._loader.reference}' its name is not known"
                 )
-        return sources
+        return pair._replace(sources=sources)
 
     def _sample(
         self, index: int, name: str, sources: Mapping[str, Any]
@@ -395,18 +393,6 @@ class MultiModalInferencer:
                 data_samples=[data['data_samples'] for data in batch],
             )
         )
-
-
-def _read(config: Any) -> Config:
-    if isinstance(config, Config):
-        return config
-    name = os.fspath(config)
-    if not os.path.isfile(name):
-        name = config_path(name.removeprefix('configs/'))
-    try:
-        return Config.fromfile(name)
-    except Exception as error:  # a config is a program
-        raise ValueError(f'{name}: {describe_error(error)}') from error
 
 
 def _stem(template: str, stem: str) -> str | None:

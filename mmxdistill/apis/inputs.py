@@ -41,7 +41,10 @@ class Pair(NamedTuple):
 
 
 def list_pairs(
-    inputs: Any, partner: PartnerName, allow_missing: bool = False
+    inputs: Any,
+    partner: PartnerName,
+    derive: Callable[[Pair], Pair],
+    allow_missing: bool = False,
 ) -> Iterator[Pair]:
     """List the pairs of some inputs.
 
@@ -53,6 +56,7 @@ def list_pairs(
             modality is missing. Or several of these.
         partner (Callable): How the config names the file of a modality, see
             :data:`PartnerName`.
+        derive (Callable): Adds the files that were not given.
         allow_missing (bool): A file that is not there is a missing modality,
             not an error. Defaults to False.
 
@@ -78,7 +82,7 @@ def list_pairs(
             )
         (kind,) = set(present.values())
         if kind == 'a video':
-            found.append(_of_videos(one))
+            found.append(map(derive, _of_videos(one)))
             continue
         if kind == 'a folder':
             pairs = _of_folders(one, partner)
@@ -86,6 +90,7 @@ def list_pairs(
             pairs = _of_lists(one)
         else:
             pairs = [_named(one)]
+        pairs = [derive(pair) for pair in pairs]
         found.append(iter(_without_absent(pairs, allow_missing)))
     return itertools.chain.from_iterable(found)
 

@@ -12,7 +12,7 @@ def equal_names(name, first, path):
 
 
 def pairs(inputs, partner=equal_names, **kwargs):
-    return list(list_pairs(inputs, partner, **kwargs))
+    return list(list_pairs(inputs, partner, lambda pair: pair, **kwargs))
 
 
 def fill(folder, *names):

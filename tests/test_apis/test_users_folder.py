@@ -294,6 +294,14 @@ def test_missing_modality(folder, inferencer, tmp_path):
     with pytest.warns(UserWarning, match='absent.png'):
         found = inferencer(absent, allow_missing=True, out_dir=tmp_path)
     assert found == [rgb]
+    # Its name comes from the config.
+    lonely = tmp_path / 'visible' / 'lonely.jpg'
+    lonely.parent.mkdir()
+    lonely.write_bytes(pair['rgb'].read_bytes())
+    with pytest.raises(FileNotFoundError, match='thermal/lonely_ir.png'):
+        inferencer(dict(rgb=lonely))
+    with pytest.warns(UserWarning, match='thermal/lonely_ir.png'):
+        assert inferencer(dict(rgb=lonely), allow_missing=True) == [rgb]
     with pytest.raises(ValueError, match=r"onto which \['thermal'\]"):
         inferencer(dict(pair, rgb=None))
     # Together with others.
