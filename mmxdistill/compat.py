@@ -10,7 +10,7 @@ import logging
 import warnings
 from collections.abc import Callable
 from importlib.machinery import PathFinder
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,8 +44,8 @@ def check_stack() -> None:
             mmdet is missing. The message holds the install lines.
 
     Warns:
-        UserWarning: If both distributions of a package are installed: the
-            one installed last has overwritten files of the other.
+        UserWarning: If both distributions of a package are installed in
+            one folder: the later has overwritten files of the earlier.
     """
     for name in ('torch', 'mmengine', 'mmcv', 'mmdet'):
         folder = _folder(name)
@@ -58,7 +58,9 @@ def check_stack() -> None:
                 f'it. {_INSTALL}'
             )
     for pair in _SAME_FILES:
-        found = {name: _version(name) for name in pair}
+        # One of them further down the path is hidden, not overwritten.
+        site = _folder(pair[0]).parent
+        found = {name: _version(name, site) for name in pair}
         if all(found.values()):
             both = ' and '.join(f'{n} {v}' for n, v in found.items())
             warnings.warn(
@@ -179,8 +181,7 @@ def _folder(name: str) -> Path:
     return Path(spec.origin).parent
 
 
-def _version(distribution: str) -> str | None:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None
+def _version(distribution: str, site: Path) -> str | None:
+    """Version of a distribution that is installed in a folder."""
+    found = distributions(name=distribution, path=[str(site)])
+    return next((each.version for each in found), None)

@@ -150,16 +150,35 @@ def test_mmcv_without_operators(monkeypatch, tmp_path):
         compat.check_stack()
 
 
-def test_two_distributions_of_one_package(monkeypatch):
-    versions = {'mmdet': '3.3.0', 'onedl-mmdetection': '3.5.1', 'mmcv': '2.1'}
-    monkeypatch.setattr(compat, '_version', versions.get)
-    with pytest.warns(UserWarning, match='overwrite') as record:
-        compat.check_stack()
-    assert [str(w.message) for w in record] == [
+@pytest.mark.parametrize('overwritten', [True, False])
+def test_two_distributions_of_one_package(
+    monkeypatch, tmp_path, recwarn, overwritten
+):
+    def install(name, version, site):
+        folder = tmp_path / site / f'{name}-{version}.dist-info'
+        folder.mkdir(parents=True)
+        (folder / 'METADATA').write_text(f'Name: {name}\nVersion: {version}\n')
+
+    install('mmdet', '3.3.0', 'first')
+    install('onedl_mmdetection', '3.5.1', 'first' if overwritten else 'last')
+    (tmp_path / 'first/mmcv').mkdir()
+    (tmp_path / 'first/mmcv/_ext.py').touch()
+    for site in ('first', 'last'):
+        monkeypatch.syspath_prepend(tmp_path / site)
+
+    def find_spec(name):
+        origin = tmp_path / 'first' / name / '__init__.py'
+        return ModuleSpec(name, None, origin=str(origin))
+
+    monkeypatch.setattr(compat, 'find_spec', find_spec)
+    compat.check_stack()
+    expected = [
         'mmdet 3.3.0 and onedl-mmdetection 3.5.1 are both installed, but '
         'they overwrite each other. Run "pip uninstall mmdet '
         'onedl-mmdetection", then install one.'
     ]
+    found = [str(w.message) for w in recwarn]
+    assert found == (expected if overwritten else [])
 
 
 def test_installed_stack_passes():
