@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmxdistill.caffe.caffemodel import CaffeLayer, parse_layer
 from mmxdistill.caffe.schema import ENUM_VALUES, messages
+from mmxdistill.text_files import read_text
 
 __all__ = [
     'Operation',
@@ -77,8 +77,7 @@ def read_prototxt(path: str | os.PathLike[str]) -> tuple[CaffeLayer, ...]:
         return f'{key}{colon}{ENUM_VALUES[key].get(name, name)}'
 
     try:
-        text = Path(path).read_text(encoding='utf-8-sig')
-        text = _ENUM.sub(number, text)
+        text = _ENUM.sub(number, read_text(path))
         text_format.Parse(text, net, allow_unknown_field=True)
         layers = tuple(map(parse_layer, (*net.layers, *net.layer)))
         if not layers:

@@ -6,13 +6,12 @@ Nothing here is slow to import, so that ``--help`` is there at once.
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from pathlib import Path
 
 from mmxdistill.encodings import FLOW_METHODS, PinholeCamera
 from mmxdistill.options import add_jobs_option, positive_float
-from mmxdistill.text_files import read_text
+from mmxdistill.text_files import read_json
 
 __all__ = [
     'add_arguments',
@@ -123,7 +122,7 @@ def find_camera(name: str) -> PinholeCamera:
     """Load a camera from a JSON file, or return a preset."""
     is_file = name.lower().endswith('.json')
     try:
-        known = json.loads(read_text(name)) if is_file else name
+        known = read_json(name) if is_file else name
         return PinholeCamera.from_any(known)
     except (OSError, ValueError, TypeError) as error:
         text = str(error)

@@ -10,7 +10,7 @@ from typing import Any
 from mmxdistill.atomic import atomic_write
 from mmxdistill.converters.runs import RunOptions
 from mmxdistill.converters.work_list import walk
-from mmxdistill.text_files import read_text
+from mmxdistill.text_files import read_json
 
 __all__ = ['SETTINGS_FILE', 'FolderSettings', 'read_settings']
 
@@ -28,7 +28,7 @@ def read_settings(file: Path) -> dict[str, Any]:
         ValueError: It is damaged.
     """
     try:
-        content = json.loads(read_text(file))
+        content = read_json(file)
     except ValueError as error:
         content = str(error)
     if not isinstance(content, dict):

@@ -18,7 +18,6 @@ def runner(name, monkeypatch):
     That is the message of an error if it ends with one, as in a shell.
     """
     monkeypatch.setattr(sys, 'path', list(sys.path))
-    monkeypatch.syspath_prepend(str(TOOLS))
     spec = importlib.util.spec_from_file_location(name, TOOLS / f'{name}.py')
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)

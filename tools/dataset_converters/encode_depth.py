@@ -10,9 +10,10 @@ height and disparity. A run that was stopped goes on where it was.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
-import _checkout  # noqa: F401
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmxdistill.cli import run_command
 from mmxdistill.converters.arguments import add_arguments, add_depth_arguments

@@ -10,9 +10,10 @@ may be deleted once OUT is there.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
-import _checkout  # noqa: F401
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmxdistill.cli import run_command
 from mmxdistill.converters.arguments import add_run_arguments

@@ -1,8 +1,10 @@
 """Convert JHMDB: flow images and COCO annotations of its three splits."""
 
 import argparse
+import sys
+from pathlib import Path
 
-import _checkout  # noqa: F401
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmxdistill.cli import run_command
 from mmxdistill.converters.arguments import add_arguments, add_flow_method

@@ -1,8 +1,10 @@
 """Write the synthetic RGB-D detection dataset."""
 
 import argparse
+import sys
+from pathlib import Path
 
-import _checkout  # noqa: F401
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmxdistill.cli import run_command
 from mmxdistill.options import positive_int

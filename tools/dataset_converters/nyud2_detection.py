@@ -1,9 +1,10 @@
 """Convert NYUD2 for detection: images, HHA, COCO annotations, proposals."""
 
 import argparse
+import sys
 from pathlib import Path
 
-import _checkout  # noqa: F401
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmxdistill.cli import run_command
 from mmxdistill.converters.arguments import add_arguments

@@ -1,9 +1,10 @@
 """Make (frame, flow image) pairs of UCF101, or of any folder of videos."""
 
 import argparse
+import sys
 from pathlib import Path
 
-import _checkout  # noqa: F401
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmxdistill.cli import run_command
 from mmxdistill.converters.arguments import add_arguments, add_flow_method

@@ -16,7 +16,7 @@ from mmxdistill.converters.images import write_png
 from mmxdistill.converters.runs import RunOptions, convert_items
 from mmxdistill.datasets.proposal_file import write_proposals
 from mmxdistill.encodings import encode_hha
-from mmxdistill.text_files import read_text
+from mmxdistill.text_files import read_json
 
 from .authors import AuthorsFolder, read_mcg_boxes
 from .classes import CLASSES, NUM_FRAMES, SPLITS, image_stem
@@ -153,7 +153,7 @@ def find_mcg(path: Path) -> Path | None:
 def read_record(file: Path) -> dict[str, Any]:
     """Read what :func:`make_record` has made."""
     try:
-        content = json.loads(read_text(file))
+        content = read_json(file)
     except ValueError as error:
         content = str(error)
     if not isinstance(content, dict) or 'source' not in content:

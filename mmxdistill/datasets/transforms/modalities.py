@@ -139,7 +139,7 @@ class LoadModalities(BaseTransform):
         paths = self.paths(results)
         results['modality_paths'] = paths
         missing = results.pop('missing_channels', {})
-        wanted = self._wanted(results, {**paths, **dict.fromkeys(missing)})
+        wanted = self._wanted(results, {**paths, **dict.fromkeys(missing, '')})
         samples: dict[str, dict] = {}
         for name in wanted:
             if name in missing:

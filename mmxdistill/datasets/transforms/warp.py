@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os.path as osp
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from mmxdistill.datasets.transforms.registration import ToReference
 from mmxdistill.registry import TRANSFORMS
+from mmxdistill.text_files import read_json
 
 __all__ = ['WarpToReference']
 
@@ -178,13 +178,6 @@ class WarpToReference(ToReference):
 
 def _load_json(path: str) -> Any:
     try:
-        with open(path, encoding='utf-8-sig') as file:
-            return json.load(file)
-    except FileNotFoundError:
-        raise FileNotFoundError(
-            f"WarpToReference: matrix '{path}' does not exist"
-        ) from None
-    except ValueError as error:
-        raise ValueError(
-            f"WarpToReference: matrix '{path}' is no JSON file: {error}"
-        ) from error
+        return read_json(path)
+    except (FileNotFoundError, ValueError) as error:
+        raise type(error)(f'WarpToReference: matrix {error}') from error
