@@ -20,6 +20,7 @@ from mmengine.runner import Runner
 from tiny_data import write_all
 
 from mmxdistill import config_path
+from mmxdistill.models.networks import resolve_network
 from mmxdistill.registry import MODELS
 
 # Several runners in one process share what mmengine keeps by name.
@@ -122,6 +123,9 @@ def small_images(node):
 def small_config(stem):
     """A config with a small model and small images."""
     cfg = Config.fromfile(LEAVES[stem])
+    for stream in cfg.model.get('streams', {}).values():
+        # The small ones are no longer named by their files.
+        stream.checkpoint = resolve_network(stream.model).checkpoint
     cfg.model = small(cfg.model)
     if 'SqueezeNet' not in str(cfg.model):  # its widths are fixed
         narrow_all(cfg.model)

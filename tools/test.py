@@ -59,11 +59,16 @@ def configure(args: argparse.Namespace) -> Any:
     )
     streams = cfg.model.get('streams', {}).values()
     if args.checkpoint is None and not (
-        streams and all(stream.get('checkpoint') for stream in streams)
+        streams
+        # A stream that is a file has the last checkpoint of its training.
+        and all(
+            stream.get('checkpoint', isinstance(stream.get('model'), str))
+            for stream in streams
+        )
     ):
         raise run.ConfigError(
             f'{args.config}: give a checkpoint file; only a model whose '
-            'streams all name their checkpoints is tested without'
+            'streams all have checkpoints is tested without'
         )
     cfg.load_from = args.checkpoint
     if args.show or args.show_dir is not None:

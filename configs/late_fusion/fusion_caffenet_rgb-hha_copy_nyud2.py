@@ -1,12 +1,5 @@
 # Table 1, 3B: RGB and the detector of 1B.
 _base_ = './fusion_caffenet_rgb-hha_nyud2.py'
 
-model = dict(
-    streams=dict(
-        hha=dict(
-            model='fast_rcnn/fast_rcnn_caffenet_hha_copy_40k_nyud2.py',
-            checkpoint='work_dirs/fast_rcnn_caffenet_hha_copy_40k_nyud2/'
-            'iter_40000.pth',
-        ),
-    )
-)
+hha = 'fast_rcnn/fast_rcnn_caffenet_hha_copy_40k_nyud2.py'
+model = dict(streams=dict(hha=dict(model=hha)))

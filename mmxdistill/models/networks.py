@@ -44,12 +44,16 @@ class ResolvedNetwork(NamedTuple):
             the current one.
         classes (tuple[str, ...] | None): Names of the classes, if the config
             has data loaders that tell.
+        checkpoint (str | None): Where ``tools/train.py`` leaves the last
+            checkpoint of the config; None if it is no file, or has no
+            schedule.
     """
 
     model: ConfigDict
     preprocessing: Preprocessing | None
     scope: str | None
     classes: tuple[str, ...] | None = None
+    checkpoint: str | None = None
 
 
 def resolve_network(cfg: Mapping | str) -> ResolvedNetwork:
@@ -69,13 +73,14 @@ def resolve_network(cfg: Mapping | str) -> ResolvedNetwork:
         FileNotFoundError: No such config file or package.
         ValueError: The config describes no network.
     """
-    scope, classes, package = None, None, None
+    scope, classes, package, checkpoint = None, None, None, None
     where = 'the config'
     found: Any = cfg
     if isinstance(cfg, str):
         where = f"'{cfg}'"
         package = cfg.rpartition('::')[0] or None
         found = Config.fromfile(cfg if osp.isfile(cfg) else config_path(cfg))
+        checkpoint = _last_checkpoint(found)
     if isinstance(found, Config):
         found = found._cfg_dict
     if 'type' not in found and isinstance(found.get('model'), Mapping):
@@ -94,7 +99,23 @@ def resolve_network(cfg: Mapping | str) -> ResolvedNetwork:
     model = ConfigDict(copy.deepcopy(found))
     with _scope(scope):
         preprocessing = _preprocessing(model)
-    return ResolvedNetwork(model, preprocessing, scope, classes)
+    return ResolvedNetwork(model, preprocessing, scope, classes, checkpoint)
+
+
+def _last_checkpoint(cfg: Config) -> str | None:
+    """What a run of a config leaves in the end, by its schedule."""
+    train = cfg.get('train_cfg') or {}
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    # The defaults are those of mmengine's CheckpointHook.
+    unit = 'epoch' if hook.get('by_epoch', True) else 'iter'
+    number = train.get(f'max_{unit}s')
+    if not hook or number is None:
+        return None
+    folder = cfg.get('work_dir') or osp.join(
+        'work_dirs', osp.splitext(osp.basename(cfg.filename))[0]
+    )
+    name = hook.get('filename_tmpl') or f'{unit}_{{}}.pth'
+    return osp.join(folder, name.format(number))
 
 
 def _scope(name: str | None) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -19,7 +18,6 @@ from mmxdistill.studies.jobs import (
     Step,
     Training,
     make_steps,
-    tool,
 )
 from mmxdistill.studies.results import (
     Metrics,
@@ -28,7 +26,7 @@ from mmxdistill.studies.results import (
     read_metrics,
     read_precision,
 )
-from mmxdistill.synthetic.writer import MANIFEST, VERSION
+from mmxdistill.studies.rooms import SMOKE_OPTIONS, generate_rooms
 from mmxdistill.tables import format_seeds, format_table, write_seeds
 
 __all__ = [
@@ -50,14 +48,6 @@ TRANSFER = (
     'supervision_transfer/st_caffenet-s_caffenet-s_hha_pool5_2k_synthetic.py'
 )
 FUSION = 'late_fusion/fusion_caffenet-s_rgb-hha_synthetic.py'
-
-FRAMES = dict(rgb=800, pairs=800, train=50, test=150)
-SMOKE_FRAMES = dict(rgb=16, pairs=16, train=8, test=8)
-SMOKE_OPTIONS = {
-    'train_cfg.max_iters': 4,
-    'train_cfg.val_interval': 2,
-    'default_hooks.logger.interval': 1,
-}
 
 # What others wait for comes first, and beside it what is independent.
 JOBS: tuple[Job, ...] = (
@@ -220,27 +210,7 @@ def plan(
     Returns:
         list[Step]: The steps.
     """
-    data_root = Path(Config.fromfile(config_path(RGB)).data_root)
-    frames = SMOKE_FRAMES if smoke else FRAMES
-    sizes = [f'{split}={number}' for split, number in frames.items()]
-    generator = tools / 'dataset_converters' / 'make_synthetic_rgbd.py'
-    command = tool(generator, data_root, '--num', *sizes)
-    data = Step(
-        name='data',
-        shows='Generates rooms: labelled RGB images, unlabelled RGB-D pairs, '
-        'a few labelled depth images, and test images.',
-        command=command,
-        home=home,
-        seconds=110,
-        settings=dict(arguments=command[1:], version=VERSION),
-    )
-    manifest = data_root / MANIFEST
-    if (
-        not manifest.is_file()
-        or json.loads(manifest.read_text()).get('sizes') != frames
-    ):
-        # The generator adds what is missing, and refuses what is different.
-        data.done.unlink(missing_ok=True)
+    data = generate_rooms(home, tools, smoke)
     steps = [data]
     for seed in seeds:
         options = SMOKE_OPTIONS if smoke else {}

@@ -7,8 +7,10 @@ import pytest
 from mmengine.config import Config
 
 from mmxdistill import config_path
+from mmxdistill.models.networks import resolve_network
 from mmxdistill.studies import quickstart
 from mmxdistill.studies.jobs import Evaluation, Training
+from mmxdistill.studies.rooms import FRAMES
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 
@@ -61,6 +63,9 @@ def test_every_checkpoint_of_a_config_is_redirected():
     for job in quickstart.JOBS:
         cfg = Config.fromfile(config_path(job.config)).to_dict()
         found = checkpoints_of(cfg)
+        for name, stream in cfg['model'].get('streams', {}).items():
+            last = resolve_network(stream['model']).checkpoint
+            found[f'model.streams.{name}.checkpoint'] = Path(last)
         if isinstance(job, Evaluation):  # has all the weights already
             found.pop('load_from', None)
             found.pop('model.backbone.init_cfg.checkpoint', None)
@@ -75,7 +80,7 @@ def test_every_checkpoint_of_a_config_is_redirected():
 
 
 @pytest.mark.parametrize(
-    ('sizes', 'kept'), [(quickstart.FRAMES, True), (dict(rgb=1), False)]
+    ('sizes', 'kept'), [(FRAMES, True), (dict(rgb=1), False)]
 )
 def test_data_are_checked_again_unless_they_are_those(sizes, kept):
     step = by_name([0])['data']

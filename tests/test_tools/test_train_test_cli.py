@@ -247,6 +247,9 @@ def test_no_checkpoint_only_if_streams_bring_theirs(test, config):
     for model, fits in (
         ('dict()', False),
         ("dict(streams=dict(a=dict(checkpoint='x'), b=dict()))", False),
+        ("dict(streams=dict(a=dict(model='x', checkpoint=None)))", False),
+        ('dict(streams=dict(a=dict(model=dict())))', False),
+        ("dict(streams=dict(a=dict(model='x')))", True),
         ("dict(streams=dict(a=dict(checkpoint='x')))", True),
     ):
         Path(config).write_text(f'model = {model}\n')

@@ -42,12 +42,15 @@ class LateFusionDetector(BaseDetector):
 
     Args:
         streams (dict[str, dict]): Name -> ``dict(model=..., modality=...,
-            checkpoint=None)``. ``model`` is a detector's config, or where it
+            checkpoint=...)``. ``model`` is a detector's config, or where it
             is (a path, ``'mmdet::yolox/...'``); ``modality`` is the modality
             of the data preprocessor that it reads, by default the stream's
-            name; ``checkpoint`` are its trained weights. Checkpoints of the
-            fused detector hold ``streams.<name>.*``; one that is loaded makes
-            the streams' own files unnecessary.
+            name; ``checkpoint`` are its trained weights, None if it starts
+            as its config says. Left out, it is the last one that
+            ``tools/train.py`` leaves of a ``model`` that is a file
+            (``work_dirs/<its name>/iter_<max_iters>.pth``), else None.
+            Checkpoints of the fused detector hold ``streams.<name>.*``; one
+            that is loaded makes the streams' own files unnecessary.
         weights (Sequence | dict, optional): Per stream (in order, or by name)
             a number, or a list of numbers, one per class. They are
             normalised. Defaults to equal weights.
@@ -68,7 +71,8 @@ class LateFusionDetector(BaseDetector):
         init_cfg (dict, optional): See mmengine.
 
     Raises:
-        ValueError: The streams cannot be averaged: other classes, other
+        ValueError: A stream is a file whose schedule names no checkpoint, and
+            none is given. The streams cannot be averaged: other classes, other
             priors, other box coding, heads of different kinds or with test
             code of their own; unknown modality, or one that is normalised in
             another way than the stream's config says; bad weights. Or
@@ -107,8 +111,9 @@ class LateFusionDetector(BaseDetector):
         self.streams = nn.ModuleDict()
         for name, network in networks.items():
             stream = build_network(network)
-            checkpoint = streams[name].get('checkpoint')
-            named = self._load(name, stream, checkpoint)
+            named = self._load(
+                name, stream, _find_checkpoint(name, streams[name], network)
+            )
             classes[name] = named or network.classes
             self.streams[name] = stream
         _check_classes(classes)
@@ -339,6 +344,21 @@ class LateFusionDetector(BaseDetector):
             batch_data_samples,
             self.weights,
         )
+
+
+def _find_checkpoint(
+    name: str, spec: Mapping, network: ResolvedNetwork
+) -> str | None:
+    """The weights of a stream, by its settings or by its config's name."""
+    if 'checkpoint' in spec:
+        return spec['checkpoint']
+    if isinstance(spec['model'], str) and network.checkpoint is None:
+        raise ValueError(
+            f"stream '{name}': '{spec['model']}' has no train_cfg and "
+            'checkpoint hook that name its last checkpoint; give '
+            "checkpoint='...', or checkpoint=None to start as the config says"
+        )
+    return network.checkpoint
 
 
 def _check_classes(classes: Mapping[str, tuple[str, ...] | None]) -> None:

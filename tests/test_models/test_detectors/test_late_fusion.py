@@ -1,4 +1,5 @@
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -246,6 +247,46 @@ def test_streams_load_their_checkpoints(tmp_path):
                 streams=dict(rgb=dict(model=fast_rcnn(), checkpoint=path)),
             )
         )
+
+
+def test_stream_that_is_a_file_has_its_last_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    hook = 'default_hooks = dict(checkpoint=dict(by_epoch={}))\n'
+    model = f'model = {fast_rcnn()!r}\n'
+    iters = model + hook.format(False) + 'train_cfg = dict(max_iters=7)\n'
+    epochs = model + hook.format(True) + 'train_cfg = dict(max_epochs=3)\n'
+
+    def make(text, **kwargs):
+        Path('net.py').write_text(text)
+        return MODELS.build(
+            dict(
+                type='mmxdistill.LateFusionDetector',
+                data_preprocessor=preprocessor('rgb'),
+                streams=dict(rgb=dict(model='net.py', **kwargs)),
+            )
+        )
+
+    source = MODELS.build(fast_rcnn())
+    for text, path in (
+        (iters, 'work_dirs/net/iter_7.pth'),
+        (epochs, 'work_dirs/net/epoch_3.pth'),
+        (f"{iters}work_dir = 'a'\n", 'a/iter_7.pth'),
+    ):
+        with pytest.raises(FileNotFoundError, match=f"'{path}'"):
+            make(text).predict(torch.zeros(1, 3, 64, 64), samples(1))
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        torch.save(dict(state_dict=source.state_dict()), path)
+        found = make(text).streams['rgb'].state_dict()
+        torch.testing.assert_close(found, source.state_dict())
+    # What is said counts: another file, or none.
+    with pytest.raises(FileNotFoundError, match='b.pth'):
+        make(iters, checkpoint='b.pth').check_loaded()
+    free = make(iters, checkpoint=None)
+    free.check_loaded()
+    free.init_weights()
+    assert (free.streams['rgb'].roi_head.bbox_head.fc6.bias == 1).all()
+    with pytest.raises(ValueError, match=r"'rgb': 'net.py' has no train_cfg"):
+        make(model)
 
 
 def test_fused_checkpoint_needs_no_file_of_a_stream(tmp_path):

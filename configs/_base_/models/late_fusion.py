@@ -1,2 +1,0 @@
-# Late fusion of detectors that score the same proposals. Leaves choose them.
-model = dict(type='mmxdistill.LateFusionDetector')
