@@ -1,0 +1,218 @@
+"""What the rows of the paper run, as their configs name it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmxdistill import config_path
+from mmxdistill.models.networks import resolve_network
+from mmxdistill.studies.jobs import Evaluation, Job, Step, Training, make_steps
+from mmxdistill.studies.paper import DATA, Row
+
+__all__ = [
+    'blocked',
+    'jobs_of',
+    'load_config',
+    'plan_rows',
+    'test_name',
+    'trainings_of',
+    'transfer_tests',
+]
+
+_TRAINED = re.compile(r'work_dirs/([^/]+)/iter_\d+\.pth')
+_ITERATION = 0.065  # seconds, of the networks for the generated rooms
+
+
+@cache
+def load_config(config: str) -> Config:
+    """Read a config below ``configs/``, once."""
+    return Config.fromfile(config_path(config))
+
+
+@cache
+def _files() -> dict[str, str]:
+    """Name of a config -> where it is below ``configs/``."""
+    root = Path(config_path('_base_/default_runtime.py')).parents[1]
+    return {
+        path.stem: path.relative_to(root).as_posix()
+        for path in root.glob('[a-z]*/*.py')
+    }
+
+
+def _strings(node: Any, key: str = '') -> Iterator[tuple[str, str]]:
+    """Dotted key and value of all strings in a config."""
+    if isinstance(node, str):
+        yield key, node
+    elif isinstance(node, Mapping):
+        for name, child in node.items():
+            yield from _strings(child, f'{key}.{name}' if key else name)
+    elif isinstance(node, (list, tuple)):
+        for i, child in enumerate(node):
+            yield from _strings(child, f'{key}.{i}')
+
+
+@cache
+def _starts(config: str) -> dict[str, str]:
+    """Settings that name a checkpoint -> the config that is trained to it."""
+    cfg = load_config(config)
+    paths = dict(_strings(cfg.to_dict()))
+    for name, stream in (cfg.model.get('streams') or {}).items():
+        if 'checkpoint' not in stream:
+            last = resolve_network(stream.model).checkpoint
+            paths[f'model.streams.{name}.checkpoint'] = last or ''
+    return {
+        key: _files()[found[1]]
+        for key, path in paths.items()
+        if (found := _TRAINED.fullmatch(path))
+    }
+
+
+def trainings_of(config: str) -> list[str]:
+    """Configs that are trained for a row, in this order."""
+    found = [
+        t for start in _starts(config).values() for t in trainings_of(start)
+    ]
+    if 'streams' not in load_config(config).model:
+        found.append(config)
+    return list(dict.fromkeys(found))
+
+
+def transfer_tests(config: str) -> list[str]:
+    """Names of the jobs that measure the transfers of a row."""
+    return [
+        test_name(training)
+        for training in trainings_of(config)
+        if 'transfer_points' in load_config(training).model
+    ]
+
+
+def test_name(config: str) -> str:
+    """Name of the job that tests a config."""
+    return f'test_{Path(config).stem}'
+
+
+def jobs_of(configs: Sequence[str]) -> list[Job]:
+    """Build the trainings and tests of rows, each of them once.
+
+    Args:
+        configs (Sequence[str]): The configs that are tested.
+
+    Returns:
+        list[Job]: In an order in which they can run.
+    """
+    jobs: dict[str, Job] = {}
+    for row in configs:
+        for config in trainings_of(row):
+            stem = Path(config).stem
+            starts = {k: Path(v).stem for k, v in _starts(config).items()}
+            iterations = load_config(config).train_cfg.max_iters
+            jobs.setdefault(
+                stem,
+                Training(
+                    name=stem,
+                    config=config,
+                    shows=f'Trains {config}.',
+                    seconds=round(iterations * _ITERATION),
+                    checkpoints=starts,
+                ),
+            )
+            if config == row or 'transfer_points' in load_config(config).model:
+                jobs.setdefault(test_name(config), _test(config, stem))
+        jobs.setdefault(test_name(row), _test(row))
+    return list(jobs.values())
+
+
+def _test(config: str, tests: str = '') -> Evaluation:
+    return Evaluation(
+        name=test_name(config),
+        config=config,
+        tests=tests,
+        predictions=False,
+        shows=f'Tests {config}.',
+        seconds=15,
+        checkpoints={
+            key: Path(start).stem
+            for key, start in _starts(config).items()
+            if key.startswith('model.') and '.init_cfg.' not in key
+        },
+    )
+
+
+def blocked(row: Row, data: str) -> str:
+    """Tell what a row cannot run without, here and now.
+
+    Args:
+        row (Row): The row.
+        data (str): The data set.
+
+    Returns:
+        str: Missing files or parts; empty if it can run.
+    """
+    if data not in row.configs:
+        return row.lacks or f'a config for {DATA[data]}'
+    missing: dict[str, None] = {}
+    for config in (*trainings_of(row.configs[data]), row.configs[data]):
+        cfg = load_config(config).to_dict()
+        for _, value in _strings(cfg):
+            if value.startswith('checkpoints/') and not Path(value).is_file():
+                missing[f'checkpoint {value}'] = None
+        if data == 'generated':  # they are made by the first step
+            continue
+        for path in _annotations(cfg):
+            if not path.is_file():
+                missing[f'data {path}'] = None
+    return ', '.join(missing)
+
+
+def _annotations(node: Any) -> Iterator[Path]:
+    """Annotations and proposals that the data sets of a config read."""
+    if isinstance(node, Mapping):
+        if 'data_root' in node:
+            for key in ('ann_file', 'proposal_file'):
+                if node.get(key):
+                    yield Path(node['data_root'], node[key])
+        for child in node.values():
+            yield from _annotations(child)
+    elif isinstance(node, (list, tuple)):
+        for child in node:
+            yield from _annotations(child)
+
+
+def plan_rows(
+    rows: Sequence[Row],
+    data: str,
+    home: Path,
+    seeds: Sequence[int],
+    tools: Path,
+    overrides: Mapping[str, Any] | None = None,
+    needs: Sequence[Step] = (),
+) -> list[Step]:
+    """List the steps of rows that are not blocked.
+
+    Args:
+        rows (Sequence[Row]): Rows with a config for the data set.
+        data (str): The data set.
+        home (Path): Folder of the data set's runs.
+        seeds (Sequence[int]): Everything is repeated for each.
+        tools (Path): Folder of the command lines.
+        overrides (Mapping, optional): Settings of all trainings.
+        needs (Sequence[Step]): Steps that come before all of them.
+
+    Returns:
+        list[Step]: In an order in which they can run, ``needs`` included.
+    """
+    jobs = jobs_of([row.configs[data] for row in rows])
+    return [
+        *needs,
+        *(
+            step
+            for seed in seeds
+            for step in make_steps(jobs, home, seed, tools, overrides, needs)
+        ),
+    ]

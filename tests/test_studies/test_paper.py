@@ -1,0 +1,216 @@
+"""The paper's rows: their configs, commands and report."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from mmxdistill import config_path
+from mmxdistill.studies import paper, paper_jobs, paper_report, paper_run
+from mmxdistill.studies.jobs import Training
+
+TOOLS = Path(__file__).resolve().parents[2] / 'tools'
+ROW = {row.id: row for row in paper.ROWS}
+GENERATED = [row for row in paper.ROWS if 'generated' in row.configs]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def done(step, metrics):
+    path = step.folder / '20260101_000000' / '20260101_000000.json'
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(metrics))
+    step.done.touch()
+
+
+def plan(name, seeds=(0,)):
+    row = ROW[name]
+    home = Path('wd/generated')
+    steps = paper_jobs.plan_rows([row], 'generated', home, seeds, TOOLS)
+    return {step.name: step for step in steps}
+
+
+def test_rows_are_whole():
+    assert len(ROW) == len(paper.ROWS) > 40
+    for row in paper.ROWS:
+        assert set(row.configs) <= set(paper.DATA)
+        assert bool(row.lacks) != bool(row.configs)
+        assert list(row.published) in (['mAP'], ['AP^r 0.5', 'AP^r 0.7'])
+        for data, config in row.configs.items():
+            assert ('synthetic' in config) == (data == 'generated')
+            assert Path(config_path(config)).is_file()
+            regions = config.startswith('region_detection/')
+            assert regions == ('mAP' not in row.published)
+    with pytest.raises(ValueError, match=r"no row \['1E'\]"):
+        paper.select(['1A', '1E'])
+    assert [row.id for row in paper.select(['1B', '1A', '1B'])] == ['1B', '1A']
+
+
+def test_twins_are_the_same_experiment():
+    """Apart from the networks' size, the schedule and the data."""
+
+    def kind(config):
+        config = re.sub(r'-s(?=_)', '', config)
+        return re.sub(r'_(\d+k?_)?(nyud2|synthetic)\.py$', '', config)
+
+    for row in GENERATED:
+        assert kind(row.configs['nyud2']) == kind(row.configs['generated'])
+
+
+def test_what_is_trained_before():
+    trained = paper_jobs.trainings_of(ROW['3C'].configs['generated'])
+    assert trained == [
+        'fast_rcnn/fast_rcnn_caffenet-s_rgb_2k_synthetic.py',
+        'supervision_transfer/'
+        'st_caffenet-s_caffenet-s_hha_pool5_2k_synthetic.py',
+        'fast_rcnn/fast_rcnn_caffenet-s_hha_st_300_synthetic.py',
+    ]
+    steps = plan('3C', [0, 4])
+    fused = steps['seed_4/test_fusion_caffenet-s_rgb-hha_synthetic']
+    rgb = 'seed_4/fast_rcnn_caffenet-s_rgb_2k_synthetic'
+    hha = 'seed_4/fast_rcnn_caffenet-s_hha_st_300_synthetic'
+    assert set(fused.needs) == {rgb, hha}
+    for name, step in (('rgb', steps[rgb]), ('hha', steps[hha])):
+        number = 2000 if name == 'rgb' else 300
+        option = f'model.streams.{name}.checkpoint={step.folder}'
+        assert f'{option}/iter_{number}.pth' in fused.command
+    # The transfer is measured on held-out pairs.
+    transfer = steps[
+        'seed_4/test_st_caffenet-s_caffenet-s_hha_pool5_2k_synthetic'
+    ]
+    assert any('model.teacher_checkpoint=' in w for w in transfer.command)
+
+
+def test_rows_share_trainings_and_leave_no_checkpoint_to_chance():
+    rows = paper.select('1B 2A 3D vgg-vgg 4-pool5 2-rgb-d'.split())
+    jobs = paper_jobs.jobs_of([row.configs['generated'] for row in rows])
+    names = [job.name for job in jobs]
+    assert len(set(names)) == len(names)
+    for job in jobs:
+        cfg = paper_jobs.load_config(job.config)
+        found = re.findall(r'work_dirs/([^/]+)/', str(cfg.to_dict()))
+        if isinstance(job, Training):
+            assert sorted(found) == sorted(job.checkpoints.values())
+    home = Path('wd')
+    paper_jobs.plan_rows(rows, 'generated', home, [0], TOOLS)
+
+
+def test_blocked_rows_say_by_what():
+    assert 'checkpoints/caffenet.pth' in paper_jobs.blocked(ROW['1B'], 'nyud2')
+    assert '/nyud2/proposals.pkl' in paper_jobs.blocked(ROW['1B'], 'nyud2')
+    assert not paper_jobs.blocked(ROW['1B'], 'generated')
+    reason = paper_jobs.blocked(ROW['1C'], 'generated')
+    assert reason == 'a config for generated rooms'
+    assert 'zero-shot' in paper_jobs.blocked(ROW['5-d'], 'nyud2')
+    Path('checkpoints').mkdir()
+    Path('checkpoints/caffenet.pth').touch()
+    assert 'caffenet' not in paper_jobs.blocked(ROW['1B'], 'nyud2')
+
+
+def test_list_has_every_row_and_config():
+    rows = [ROW[name] for name in ('3B', 'sigmoid', '5-d', '7-rgb')]
+    text = paper_run.describe(rows)
+    for row in rows:
+        assert f'\n{row.id}: {row.table}' in f'\n{text}'
+        assert all(f': {config}' in text for config in row.configs.values())
+    assert 'sigmoid loss; published mAP not at hand' in text
+
+
+def test_a_crash_is_reported_with_its_log(monkeypatch, capsys):
+    """And only for the rows that it concerns."""
+
+    def run(steps, snakefile, cores, options):
+        assert '--keep-going' in options
+        assert options[-3:] == ('--retries', '1', '-x')
+        for step in steps:
+            if 'pool1' not in step.name:
+                done(step, {'voc/mAP': 0.2})
+        crashed = 'seed_0/st_caffenet-s_caffenet-s_hha_pool1_2k_synthetic'
+        log = Path(f'wd/{crashed}.log')
+        log.touch()
+        raise SystemExit('Started again, it continues')
+
+    monkeypatch.setattr(paper_run, 'run_steps', run)
+    rows = [ROW[name] for name in ('1A', '4-pool1', '1C')]
+    failed = paper_run.run_rows(
+        *(rows, 'generated', Path('wd'), [0], TOOLS), options=['-x']
+    )
+    out = capsys.readouterr().out
+    assert failed == 1
+    assert '1C on generated is blocked: it lacks a config' in out
+    assert re.search(
+        r'4-pool1: no result, as seed_0/st_\S*pool1\S* is not done; '
+        r'see wd/seed_0/st_\S*pool1\S*\.log',
+        out,
+    )
+    assert '1A: no result' not in out
+
+
+def test_report():
+    name = 'test_fast_rcnn_caffenet-s_hha_st-conv3-fc7_300_synthetic'
+    st = 'st_caffenet-s_caffenet-s_hha_conv3-fc7_2k_synthetic'
+    for seed, ap in ((0, 0.2), (3, 0.3)):
+        steps = plan('4-conv3-fc7', [seed])
+        done(steps[f'seed_{seed}/{name}'], {'voc/mAP': ap, 'time': 1})
+        explained = {
+            'transfer/explained_variance_conv3': ap + 0.1,
+            'transfer/explained_variance_fc7': 0.5,
+            'transfer/l2_fc7': 9.0,
+        }
+        done(steps[f'seed_{seed}/test_{st}'], explained)
+        log = steps[f'seed_{seed}/{st}'].folder / 't/vis_data/scalars.json'
+        log.parent.mkdir(parents=True)
+        log.write_text(
+            '{"loss": 1, "time": 0.5, "step": 50}\n'
+            '{"voc/mAP": 0.1, "time": 9.0, "step": 50}\n'
+        )
+    # Begun and not done: not a result.
+    step = plan('1A')[
+        'seed_0/test_fast_rcnn_caffenet-s_hha_random_300_synthetic'
+    ]
+    done(step, {'voc/mAP': 0.9})
+    step.done.unlink()
+    rows = paper.select('1A 1B 4-conv3-fc7 sigmoid 2-d 5-d'.split())
+    results = paper_report.collect(rows, Path('wd'), list(paper.DATA))
+    files = paper_report.write_report(results, Path('wd/paper'))
+    markdown, table, page = (path.read_text() for path in files)
+    cells = [
+        [cell.strip() for cell in line.split('|')[1:-1]]
+        for line in markdown.splitlines()
+        if line.startswith('|')
+    ]
+    by_row = {(c[0], c[2], c[6]): c for c in cells}
+    batch = paper_jobs.load_config(
+        f'supervision_transfer/{st}.py'
+    ).train_dataloader.batch_size
+    assert by_row['4-conv3-fc7', 'mAP', 'generated rooms'][3:] == [
+        *('31.3', '25.0 ± 7.1', '0 3', 'generated rooms'),
+        *('- / 50 / -', f'- / {batch / 0.5:.1f} / -'),
+        'conv3 0.350 ± 0.071, fc7 0.500 ± 0.000',
+    ]
+    assert by_row['1A', 'mAP', 'generated rooms'][4] == 'missing'
+    assert by_row['1B', 'mAP', 'NYUD2'][4].startswith('blocked: checkpoint')
+    assert by_row['sigmoid', 'mAP', 'NYUD2'][3] == 'not at hand'
+    assert by_row['2-d', 'AP^r 0.7', 'NYUD2'][3] == '19.6'
+    assert by_row['5-d', 'mAP', ''][4].startswith('blocked: config')
+    lines = list(csv.DictReader(table.splitlines()))
+    ours = [
+        (line['metric'], line['seed'], float(line['ours']))
+        for line in lines
+        if line['row'] == '4-conv3-fc7' and line['ours']
+    ]
+    assert ('mAP', '3', 30.0) in ours
+    assert ('explained variance fc7', '0', 0.5) in ours
+    assert len(ours) == 6
+    assert '25.0 ± 7.1' in page
+    assert not re.search(r'(src|href)=', page)  # self-contained
+    # One seed has no spread.
+    (one,) = paper_report.collect(
+        *([ROW['4-conv3-fc7']], Path('wd'), ['generated'], [3])
+    )
+    assert one.values == {'mAP': {3: pytest.approx(30)}}
