@@ -53,19 +53,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def configure(args: argparse.Namespace) -> Any:
     """Turn the parsed command line into the config of a test run."""
     from mmxdistill.engine import run_config as run
+    from mmxdistill.models.networks import streams_name_weights
 
     cfg = run.load_config(
         args.config, args.cfg_options, args.work_dir, args.launcher
     )
-    streams = cfg.model.get('streams', {}).values()
-    if args.checkpoint is None and not (
-        streams
-        # A stream that is a file has the last checkpoint of its training.
-        and all(
-            stream.get('checkpoint', isinstance(stream.get('model'), str))
-            for stream in streams
-        )
-    ):
+    if args.checkpoint is None and not streams_name_weights(cfg.model):
         raise run.ConfigError(
             f'{args.config}: give a checkpoint file; only a model whose '
             'streams all have checkpoints is tested without'

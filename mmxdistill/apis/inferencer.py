@@ -33,6 +33,7 @@ from mmxdistill.models.networks import (
     build_network,
     load_weights,
     resolve_network,
+    streams_name_weights,
 )
 from mmxdistill.registry import DATASETS
 
@@ -133,13 +134,10 @@ class MultiModalInferencer:
     def _build_model(
         self, cfg: Config, weights: str | os.PathLike[str] | None
     ) -> Any:
-        streams = cfg.model.get('streams', {}).values()
-        if weights is None and not (
-            streams and all(stream.get('checkpoint') for stream in streams)
-        ):
+        if weights is None and not streams_name_weights(cfg.model):
             raise ValueError(
                 f"'{cfg.filename}': give weights (a checkpoint file); only a "
-                'model whose streams all name their checkpoints does without'
+                'model whose streams all have checkpoints does without'
             )
         model = build_network(resolve_network(cfg))
         if isinstance(model, SupervisionTransfer):
@@ -147,6 +145,8 @@ class MultiModalInferencer:
                 f"'{cfg.filename}' is a supervision transfer, which detects "
                 'nothing: give the config of a detector'
             )
+        if weights is None and isinstance(model, LateFusionDetector):
+            model.check_loaded()
         if weights is not None:
             named = load_weights(model, os.fspath(weights), 'detector')
             if self.classes is None:

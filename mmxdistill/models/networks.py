@@ -26,6 +26,7 @@ __all__ = [
     'build_network',
     'load_weights',
     'resolve_network',
+    'streams_name_weights',
 ]
 
 _SHOWN = 5
@@ -116,6 +117,23 @@ def _last_checkpoint(cfg: Config) -> str | None:
     )
     name = hook.get('filename_tmpl') or f'{unit}_{{}}.pth'
     return osp.join(folder, name.format(number))
+
+
+def streams_name_weights(model: Mapping) -> bool:
+    """Whether a late fusion needs no checkpoint of its own.
+
+    Args:
+        model (dict): Config of any model.
+
+    Returns:
+        bool: All of its streams name their checkpoints, or are files, which
+        have the last one of their training.
+    """
+    streams = (model.get('streams') or {}).values()
+    return bool(streams) and all(
+        stream.get('checkpoint', isinstance(stream.get('model'), str))
+        for stream in streams
+    )
 
 
 def _scope(name: str | None) -> Any:

@@ -390,7 +390,7 @@ def test_wrong_inputs(folder, inferencer, tmp_path):
             inferencer(inputs)
     with pytest.raises(ValueError, match='has no LoadProposals'):
         inferencer(pair, proposals='windows')
-    with pytest.raises(ValueError, match='give weights'):
+    with pytest.raises(FileNotFoundError, match='work_dirs/stream/'):
         MultiModalInferencer(folder / 'fusion.py')
     with pytest.raises(ValueError, match='DetInferencer'):
         MultiModalInferencer(folder / 'stream.py', folder / 'fusion.pth')
