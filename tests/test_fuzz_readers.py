@@ -24,6 +24,9 @@ READERS = (
     'gray_pgm',
     'flow_flo',
     'caffemodel',
+    'maps',
+    'settings',
+    'sunrgbd_splits',
 )
 
 
@@ -39,7 +42,8 @@ def fuzz():
     sys.modules['fuzz_readers'] = module
     spec.loader.exec_module(module)
     yield module
-    del sys.modules['fuzz_readers'], sys.modules['readers']
+    for name in ('fuzz_readers', 'readers', 'converter_readers'):
+        del sys.modules[name]
     sys.path[:] = path
 
 
