@@ -119,6 +119,10 @@ class Workspace:
             wanted = self.path / node
             if not wanted.exists():
                 shutil.copy(wanted.with_name(f'iter_{ITERATIONS}.pth'), wanted)
+        elif re.fullmatch(r'fast_rcnn/\w[^/]*\.py', str(node)):
+            # A stream takes the last checkpoint of its config's schedule.
+            last = Config.fromfile(ROOT / 'configs' / node).train_cfg.max_iters
+            self._provide(f'work_dirs/{Path(node).stem}/iter_{last}.pth')
 
     def run(
         self,
