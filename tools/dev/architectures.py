@@ -6,7 +6,7 @@ network of the config. What is done is remembered in a JSON file, so that the
 script may be stopped and started again.
 
     python tools/dev/architectures.py --output docs/architectures.md
-    python tools/dev/architectures.py --only retinanet --state /tmp/a.json
+    python tools/dev/architectures.py --only retinanet --state a.json
 """
 
 import argparse
