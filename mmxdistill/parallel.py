@@ -14,15 +14,15 @@ import pickle
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor
 from concurrent.futures import wait as wait_for
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from datetime import timedelta
 from itertools import islice
 from typing import Any, Generic, TypeVar
+
+from mmxdistill.progress import TICK, Progress
 
 __all__ = ['Outcome', 'available_cpus', 'describe_error', 'map_parallel']
 
@@ -32,8 +32,6 @@ Log = Callable[[str], None]
 
 # Chunks that wait or are worked on, per process: enough to keep all busy.
 _AHEAD = 3
-_TICK = 0.1  # seconds between two looks at the clock
-_LOG_EVERY = 10.0  # seconds between two lines where there is no terminal
 _SHOWN = 5
 # Pools in a row that broke before any process had begun an item.
 _MAX_STILLBORN = 3
@@ -119,7 +117,7 @@ def map_parallel(
         )
     if not items:
         return []
-    with _Progress(description, len(items), log or _print) as progress:
+    with Progress(description, len(items), log) as progress:
         work = _Work(function, items, chunk_size, name, progress)
         if jobs == 1:
             work.run_here()
@@ -137,7 +135,7 @@ class _Work(Generic[Item, Result]):
         items: Sequence[Item],
         chunk_size: int,
         name: Callable[[Item], str],
-        progress: _Progress,
+        progress: Progress,
     ) -> None:
         self.function = function
         self.items = items
@@ -225,7 +223,7 @@ class _Work(Generic[Item, Result]):
                     at_work[pool.submit(chunk)] = chunk
                 if not at_work:
                     return None
-                done, _ = wait_for(at_work, _TICK, FIRST_COMPLETED)
+                done, _ = wait_for(at_work, TICK, FIRST_COMPLETED)
                 for future in done:
                     self.store_chunk(at_work.pop(future), pool.answers(future))
                 self.progress.show()
@@ -429,86 +427,3 @@ def _chunked(indices: Iterable[int], size: int) -> Iterator[list[int]]:
     rest = iter(indices)
     while chunk := list(islice(rest, size)):
         yield chunk
-
-
-def _print(line: str) -> None:
-    print(line, flush=True)
-
-
-class _Progress:
-    """A bar in a terminal, else lines."""
-
-    def __init__(self, description: str, total: int, log: Log) -> None:
-        self.description = description
-        self.total = total
-        self.done = 0
-        self._log = log
-        self._start = self._shown = time.monotonic()
-        self._bar: Any = None
-        self._task: Any = None
-
-    def __enter__(self) -> _Progress:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        console = Console()
-        if console.is_terminal:
-            self._bar = Progress(
-                TextColumn('{task.description}'),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                console=console,
-                # By a thread, it could hold a lock while a process is forked.
-                auto_refresh=False,
-            )
-            self._task = self._bar.add_task(self.description, total=self.total)
-            self._bar.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._bar:
-            self._bar.refresh()
-            self._bar.stop()
-        elif kind is None and self._shown > self._start:
-            self._line()  # the last, if there were others
-
-    def say(self, text: str) -> None:
-        """Show a message."""
-        if self._bar:
-            self._bar.console.print(text, markup=False, highlight=False)
-        else:
-            self._log(text)
-
-    def advance(self) -> None:
-        """Count an item."""
-        self.done += 1
-        if self._bar:
-            self._bar.advance(self._task)
-        self.show()
-
-    def show(self) -> None:
-        """Refresh the bar, or write a line if it is time."""
-        now = time.monotonic()
-        if now - self._shown >= (_TICK if self._bar else _LOG_EVERY):
-            self._shown = now
-            if self._bar:
-                self._bar.refresh()
-            else:
-                self._line()
-
-    def _line(self) -> None:
-        passed = time.monotonic() - self._start
-        text = f'{self.description}: {self.done}/{self.total}'
-        if self.done == self.total:
-            text += f', took {timedelta(seconds=round(passed))}'
-        elif self.done:
-            left = passed / self.done * (self.total - self.done)
-            text += f', {timedelta(seconds=round(left))} left'
-        self._log(text)

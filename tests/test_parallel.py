@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from mmxdistill import parallel
+from mmxdistill import parallel, progress
 from mmxdistill.parallel import available_cpus, map_parallel
 
 
@@ -217,7 +217,7 @@ def test_lines_where_there_is_no_terminal(
 ) -> None:
     map_parallel(abs, range(3), 1, 'reading')
     assert capsys.readouterr().out == ''  # it took no ten seconds
-    monkeypatch.setattr(parallel, '_LOG_EVERY', 0)
+    monkeypatch.setattr(progress, '_LOG_EVERY', 0)
     map_parallel(abs, range(3), 1, 'reading')
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == 'reading: 1/3, 0:00:00 left'

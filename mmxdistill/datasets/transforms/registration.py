@@ -35,6 +35,8 @@ _INTERPOLATION = dict(
 )
 # OpenCV fills at most four channels with a constant.
 _CHUNK = 4
+# What all of OpenCV's resampling takes; the rest goes by way of float64.
+_NATIVE = (np.uint8, np.uint16, np.int16, np.float32, np.float64)
 
 
 class ToReference(BaseTransform):
@@ -119,9 +121,12 @@ class ToReference(BaseTransform):
         results: dict,
         flag: int,
     ) -> np.ndarray:
+        kind = image.dtype
         planes = np.atleast_3d(image)
+        if kind not in _NATIVE:
+            planes = planes.astype(np.float64)
         parts = [
-            self._move_few(
+            self._sample(
                 np.ascontiguousarray(planes[..., start : start + _CHUNK]),
                 size,
                 results,
@@ -130,15 +135,20 @@ class ToReference(BaseTransform):
             for start in range(0, planes.shape[2], _CHUNK)
         ]
         moved = np.dstack(parts)
+        if moved.dtype != kind:
+            if kind.kind in 'iub':
+                moved = np.rint(moved)
+            moved = moved.astype(kind)
         return moved if image.ndim == 3 else moved[..., 0]
 
-    def _move_few(
+    def _sample(
         self,
         image: np.ndarray,
         size: tuple[int, int],
         results: dict,
         flag: int,
     ) -> np.ndarray:
+        """Resample (H, W, at most 4) of a dtype that OpenCV knows."""
         raise NotImplementedError
 
     def _refuse_overlap(self, share: float, results: dict, cause: str) -> None:
@@ -194,14 +204,14 @@ class ResizeToReference(ToReference):
                 'max_stretch'
             )
 
-    def _move_few(
+    def _sample(
         self,
         image: np.ndarray,
         size: tuple[int, int],
         results: dict,
         flag: int,
     ) -> np.ndarray:
-        return np.atleast_3d(cv2.resize(image, size, interpolation=flag))
+        return cv2.resize(image, size, interpolation=flag)
 
 
 @TRANSFORMS.register_module()
@@ -282,21 +292,18 @@ class RemapToReference(ToReference):
             float(seen.mean()), results, f"the maps of '{self.maps}'"
         )
 
-    def _move_few(
+    def _sample(
         self,
         image: np.ndarray,
         size: tuple[int, int],
         results: dict,
         flag: int,
     ) -> np.ndarray:
-        kind = image.dtype
-        small = kind in (np.uint8, np.uint16, np.int16, np.float32)
-        moved = cv2.remap(
-            image if small else image.astype(np.float64),
+        return cv2.remap(
+            image,
             self.x,
             self.y,
             flag if flag != cv2.INTER_AREA else cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_CONSTANT,
             borderValue=[self.border_value] * 4,
         )
-        return np.atleast_3d(moved).astype(kind, copy=False)

@@ -156,24 +156,21 @@ class WarpToReference(ToReference):
         seen &= depth > 0
         self._refuse_overlap(float(seen.mean()), results, 'its matrix')
 
-    def _move_few(
+    def _sample(
         self,
         image: np.ndarray,
         size: tuple[int, int],
         results: dict,
         flag: int,
     ) -> np.ndarray:
-        kind = image.dtype
-        small = kind in (np.uint8, np.uint16, np.int16, np.float32)
-        moved = cv2.warpPerspective(
-            image if small else image.astype(np.float64),
+        return cv2.warpPerspective(
+            image,
             self._of(results),
             size,
             flags=flag,
             borderMode=cv2.BORDER_CONSTANT,
             borderValue=[self.border_value] * 4,
         )
-        return np.atleast_3d(moved).astype(kind, copy=False)
 
 
 def _load_json(path: str) -> Any:

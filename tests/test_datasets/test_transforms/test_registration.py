@@ -120,6 +120,19 @@ def test_small_scales_are_not_singular():
     WarpToReference([[1, 0, 1e4], [0, 1, 1e4], [0, 0, 1]])
 
 
+@pytest.mark.parametrize('kind', [np.int32, np.uint32, np.float16, np.bool_])
+@pytest.mark.parametrize('step', [WarpToReference(np.eye(3)), None])
+def test_kinds_unknown_to_opencv_are_rounded(kind, step):
+    step = step or ResizeToReference(max_stretch=0.5)
+    image = camera(dtype=np.float64) > 128 if kind is np.bool_ else camera()
+    out = step(sample(image.astype(kind)))['img']
+    exact = step(sample(image.astype(kind).astype(np.float64)))['img']
+    assert out.dtype == kind
+    if kind is not np.float16:
+        exact = np.rint(exact)  # cutting off would be lower by half a level
+    np.testing.assert_array_equal(out, exact.astype(kind))
+
+
 @pytest.mark.parametrize(
     'matrix',
     [
