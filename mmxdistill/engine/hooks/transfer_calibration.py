@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -10,13 +10,15 @@ from mmdet.structures import SampleList
 from mmengine.dist import all_reduce, get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.registry import FUNCTIONS
 from mmengine.runner import Runner
 from torch import Tensor
+from torch.utils.data import DataLoader
 
+from mmxdistill.datasets.samplers import DrawIndex, seed_draws
 from mmxdistill.models.detectors import SupervisionTransfer
 from mmxdistill.models.detectors.transfer_grids import valid_cells
 from mmxdistill.models.detectors.transfer_point import TransferPoint
+from mmxdistill.models.features.dry_run import generators_kept
 from mmxdistill.registry import HOOKS
 
 __all__ = ['TransferCalibrationHook']
@@ -38,7 +40,10 @@ class TransferCalibrationHook(Hook):
     """Set the scaling layers and the scale of the losses from the data.
 
     Before the first iteration the teacher and the student see ``num_images``
-    pairs, evenly spaced over the training set. The average norm of a feature
+    pairs, evenly spaced over the training set, in batches and by as many
+    workers as in training. A pair's random augmentation depends on its index
+    alone, so that the result does not depend on the workers, nor on the seed
+    of the run but by the student's weights. The average norm of a feature
     cell on both sides, before scaling and adaptation, sets
     :class:`FeatureScale` (if its scale is 'auto'), and the average energy of
     the scaled teacher's feature sets :class:`FeatureL2Loss` (if its
@@ -118,39 +123,65 @@ class TransferCalibrationHook(Hook):
     @torch.no_grad()
     def _measure(self, runner: Runner, model: SupervisionTransfer) -> Tensor:
         """Sums (points, fields of ``_Sums``) over this process's pairs."""
-        dataset = runner.train_dataloader.dataset
-        count = min(self.num_images, len(dataset))
-        indices = np.linspace(0, len(dataset) - 1, count).round().astype(int)
-        collate = FUNCTIONS.get('pseudo_collate')
         sums = torch.zeros(
             len(model.points), len(_Sums._fields), dtype=torch.float64
         )
         model.eval()
-        for index in indices[get_rank() :: get_world_size()].tolist():
-            data = model.data_preprocessor(collate([dataset[index]]))
-            inputs, samples = data['inputs'], data['data_samples']
-            pairs = model.raw_features(inputs, samples)
-            for row, point, pair in zip(
-                sums, model.points, pairs, strict=True
-            ):
-                (student, seen), (teacher, cells) = (
-                    _valid(point, feature, inputs, samples) for feature in pair
-                )
-                row.add_(
-                    torch.tensor(
-                        _Sums(
-                            rows=len(teacher),
-                            cells=cells,
-                            teacher_norm=float(teacher.norm(dim=1).sum()),
-                            student_cells=seen,
-                            student_norm=float(student.norm(dim=1).sum()),
-                            energy=0.5 * float((teacher**2).sum()),
-                        ),
-                        dtype=torch.float64,
+        with generators_kept():
+            for batch in _loader(runner.train_dataloader, self.num_images):
+                data = model.data_preprocessor(batch)
+                inputs, samples = data['inputs'], data['data_samples']
+                pairs = model.raw_features(inputs, samples)
+                for row, point, pair in zip(
+                    sums, model.points, pairs, strict=True
+                ):
+                    (student, seen), (teacher, cells) = (
+                        _valid(point, feature, inputs, samples)
+                        for feature in pair
                     )
-                )
+                    row.add_(
+                        torch.tensor(
+                            _Sums(
+                                rows=len(teacher),
+                                cells=cells,
+                                teacher_norm=float(teacher.norm(dim=1).sum()),
+                                student_cells=seen,
+                                student_norm=float(student.norm(dim=1).sum()),
+                                energy=0.5 * float((teacher**2).sum()),
+                            ),
+                            dtype=torch.float64,
+                        )
+                    )
         model.train()
         return sums
+
+
+def _loader(train: Any, count: int) -> DataLoader:
+    """Load this process's share of ``count`` evenly spaced samples.
+
+    Args:
+        train (DataLoader): Of the training.
+        count (int): Number of samples, over all processes.
+    """
+    dataset = train.dataset
+    seed_draws(dataset)
+    indices = np.linspace(0, len(dataset) - 1, min(count, len(dataset)))
+    draws = [
+        DrawIndex(i, int(np.random.SeedSequence(i).generate_state(1)[0]))
+        for i in indices.round().astype(int).tolist()
+    ]
+    # A loader that was given a batch_sampler has no batch_size.
+    size = train.batch_size or getattr(train.batch_sampler, 'batch_size', 1)
+    return DataLoader(
+        dataset,
+        batch_size=size,
+        sampler=draws[get_rank() :: get_world_size()],
+        num_workers=train.num_workers,
+        collate_fn=train.collate_fn,
+        pin_memory=train.pin_memory,
+        worker_init_fn=train.worker_init_fn,
+        multiprocessing_context=train.multiprocessing_context,
+    )
 
 
 def _valid(

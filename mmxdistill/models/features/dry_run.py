@@ -21,7 +21,14 @@ from mmxdistill.models.features.layouts import Observation
 from mmxdistill.models.features.names import FeatureName
 from mmxdistill.models.features.recording import Recorded, record
 
-__all__ = ['DryRun', 'Pass', 'companion_grid', 'sizes_to_try', 'untouched']
+__all__ = [
+    'DryRun',
+    'Pass',
+    'companion_grid',
+    'generators_kept',
+    'sizes_to_try',
+    'untouched',
+]
 
 # Two unequal sizes tell the grid from the channels. Some networks want large
 # images (SSD), some a single size (ViTs with fixed position embeddings).
@@ -122,6 +129,21 @@ def sizes_to_try(
 
 
 @contextmanager
+def generators_kept() -> Iterator[None]:
+    """Draw random numbers inside without a trace outside."""
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002
+    # Others have nothing to keep: nobody has used them yet.
+    cuda = torch.cuda.is_initialized()
+    devices = [torch.cuda.current_device()] if cuda else []
+    try:
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+
+
+@contextmanager
 def untouched(network: nn.Module) -> Iterator[None]:
     """Leave no trace in a network, nor in the random numbers.
 
@@ -132,15 +154,11 @@ def untouched(network: nn.Module) -> Iterator[None]:
     buffers = [
         (buffer, buffer.detach().clone()) for buffer in network.buffers()
     ]
-    states = random.getstate(), np.random.get_state()  # noqa: NPY002
-    devices = {p.device for p in network.parameters() if p.is_cuda}
     network.eval()
     try:
-        with torch.random.fork_rng(devices=list(devices)):
+        with generators_kept():
             yield
     finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002
         for module, training in modes:
             module.training = training
         with torch.no_grad():
@@ -159,8 +177,12 @@ class DryRun:
     def __init__(self, network: nn.Module, channels: int) -> None:
         self.network = network
         self.channels = channels
-        parameter = next(network.parameters(), torch.zeros(()))
-        self._like = parameter.detach()
+
+    @property
+    def _like(self) -> Tensor:
+        """A tensor where the network is now: it may have been moved."""
+        parameter = next(self.network.parameters(), torch.zeros(()))
+        return parameter.detach()
 
     def find(
         self,

@@ -1,12 +1,13 @@
 import logging
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.registry import FUNCTIONS
 from mmengine.runner import Runner
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from mmxdistill.engine.hooks import TransferCalibrationHook
 from mmxdistill.registry import MODELS
@@ -19,6 +20,9 @@ class Pairs(Dataset):
     """Seven pairs, the later the brighter."""
 
     metainfo: dict = {}
+
+    def get_data_info(self, index):
+        return dict(width=96, height=64)
 
     def __init__(self, length=7):
         self.length = length
@@ -75,11 +79,13 @@ def build(**point):
     return model
 
 
-def calibrate(model, data, iteration=0, **kwargs):
+def calibrate(model, data, iteration=0, batch_size=3, **kwargs):
     runner = SimpleNamespace(
         model=model,
         iter=iteration,
-        train_dataloader=SimpleNamespace(dataset=data),
+        train_dataloader=DataLoader(
+            data, batch_size, collate_fn=FUNCTIONS.get('pseudo_collate')
+        ),
         logger=logging.getLogger(),
     )
     TransferCalibrationHook(**kwargs).before_train(runner)
@@ -197,6 +203,30 @@ def test_values_of_another_transfer_are_measured_anew(scale):
     assert point.scale.factor == expected.scale.factor
 
 
+class Jittered(Pairs):
+    """Augmented at random, as a pipeline does."""
+
+    def __getitem__(self, index):
+        pair = super().__getitem__(index)
+        pair['inputs'] *= np.random.uniform(0.5, 2)
+        return pair
+
+
+def test_augmentation_depends_on_the_pair_alone():
+    found = []
+    for seed, batch_size in ((1, 1), (2, 3), (3, 7)):
+        model = build(scale='auto')
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+        before = np.random.get_state()[2], torch.get_rng_state()
+        point = calibrate(model, Jittered(), batch_size=batch_size)
+        assert np.random.get_state()[2] == before[0]
+        assert torch.equal(torch.get_rng_state(), before[1])
+        found.append((float(point.scale.factor), float(point.loss.energy)))
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+    assert found[0] == pytest.approx(found[2], rel=1e-5)
+
+
 def test_independent_of_the_number_of_workers(tmp_path):
     found = []
     for workers in (0, 2):
@@ -204,9 +234,10 @@ def test_independent_of_the_number_of_workers(tmp_path):
             model=config(scale='auto'),
             work_dir=str(tmp_path),
             train_dataloader=dict(
+                batch_sampler=dict(type='AspectRatioBatchSampler'),
                 batch_size=2,
                 num_workers=workers,
-                dataset=Pairs(),
+                dataset=Jittered(),
                 sampler=dict(type='InfiniteSampler'),
                 collate_fn=FUNCTIONS.get('pseudo_collate'),
             ),
