@@ -65,11 +65,12 @@ setup(
     ],
     python_requires='>=3.10',
     packages=find_packages(include=['mmxdistill', 'mmxdistill.*']),
+    package_data={'mmxdistill.visualization': ['templates/*']},
     cmdclass={'build_py': BuildWithMim},
     zip_safe=False,
     # Neither stack may be required: they install the same files, and mmcv
     # must be compiled after PyTorch. ``import mmxdistill`` says how.
-    install_requires=['numpy', 'scipy'],
+    install_requires=['jinja2>=3', 'numpy', 'scipy'],
     extras_require={
         'onedl': [
             'onedl-mmcv>=2.3.6',

@@ -15,7 +15,7 @@ from mmdet.structures.mask import encode_mask_results
 from mmdet.visualization import DetLocalVisualizer
 
 from mmxdistill.atomic import atomic_write
-from mmxdistill.visualization.contact_sheet import to_levels
+from mmxdistill.visualization.images import to_levels
 
 __all__ = ['ResultWriter', 'to_dict']
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import html
 import io
 import json
 import statistics
@@ -31,6 +30,7 @@ _HEADER = [
     *('iterations', 'images/s', 'explained variance'),
 ]
 _NOT_AT_HAND = 'not at hand'
+_TITLE = 'The paper and the runs at hand'
 _NOTE = """\
 Ours: mean and, of several seeds, standard deviation. AP in per cent;
 iterations and images/s of the trainings, in the order in which they are run,
@@ -38,12 +38,6 @@ from their logs. Explained variance: of the
 teacher's features, on held-out pairs, per transfer point. Numbers from
 generated rooms are comparable with each other, not with the published ones.
 """
-_STYLE = """\
-body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:80rem;
-padding:0 1rem;color:#222}
-table{border-collapse:collapse;width:100%;margin-bottom:2rem}
-th,td{padding:.3rem .6rem;border-bottom:1px solid #ddd;text-align:left}
-th{border-bottom:2px solid #444}td.none{color:#999}"""
 
 
 @dataclass
@@ -199,20 +193,23 @@ def write_report(results: Sequence[Result], stem: Path) -> list[Path]:
     Returns:
         list[Path]: The files.
     """
+    # Slow to import, and not needed to list or run.
+    from mmxdistill.visualization.page import Cell, Page
+
     tables: dict[str, list[list[str]]] = {}
     for result in results:
         tables.setdefault(result.row.table, []).extend(_lines(result))
     made = f'Made: {provenance()}'
-    text = f'# The paper and the runs at hand\n\n{_NOTE}\n{made}\n'
-    page = f'<h1>The paper and the runs at hand</h1><p>{html.escape(_NOTE)}'
-    page += f'<p>{html.escape(made)}'
+    page = Page(_TITLE, _NOTE)
+    page.text(made)
+    text = f'# {_TITLE}\n\n{_NOTE}\n{made}\n'
     for table, lines in tables.items():
         text += f'\n## {table}\n\n{format_table(_HEADER, lines)}\n'
-        page += f'\n<h2>{html.escape(table)}</h2>\n{_html(lines)}'
-    page = (
-        '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>The paper'
-        f' and the runs at hand</title><style>{_STYLE}</style>{page}</html>\n'
-    )
+        page.section(table)
+        page.table(
+            _HEADER,
+            [[Cell(one, muted=_absent(one)) for one in x] for x in lines],
+        )
     numbers = io.StringIO()
     writer = csv.writer(numbers)
     columns = ['table', 'row', 'metric', 'published', 'data set', 'seed']
@@ -225,7 +222,7 @@ def write_report(results: Sequence[Result], stem: Path) -> list[Path]:
     for suffix, content in (
         ('.md', text),
         ('.csv', numbers.getvalue()),
-        ('.html', page),
+        ('.html', page.html()),
     ):
         files.append(stem.with_suffix(suffix))
         with atomic_write(files[-1]) as file:
@@ -249,16 +246,5 @@ def _numbers(result: Result) -> list[list[object]]:
     return lines
 
 
-def _html(lines: Sequence[Sequence[str]]) -> str:
-    head = ''.join(f'<th>{html.escape(cell)}' for cell in _HEADER)
-    body = ''
-    for line in lines:
-        body += '<tr>' + ''.join(
-            f'<td{_css(cell)}>{html.escape(cell)}' for cell in line
-        )
-    return f'<table><tr>{head}\n{body}</table>\n'
-
-
-def _css(cell: str) -> str:
-    absent = cell in (_NOT_AT_HAND, 'missing') or cell.startswith('blocked')
-    return ' class="none"' if absent else ''
+def _absent(cell: str) -> bool:
+    return cell in (_NOT_AT_HAND, 'missing') or cell.startswith('blocked')

@@ -17,12 +17,15 @@ from mmxdistill.visualization.detections import (
     match_detections,
 )
 from mmxdistill.visualization.filters import draw_filters, filter_sheet
+from mmxdistill.visualization.gallery import Boxes, Gallery, Picture
 from mmxdistill.visualization.hha import draw_hha
 from mmxdistill.visualization.images import (
     HHA_CAPTION,
     draw_depth,
     draw_image,
+    to_levels,
 )
+from mmxdistill.visualization.page import Cell, Page, link
 from mmxdistill.visualization.proposal_recall import draw_recalls, plot_recall
 from mmxdistill.visualization.transfer_curve import (
     TransferHistory,
@@ -32,7 +35,12 @@ from mmxdistill.visualization.transfer_curve import (
 
 __all__ = [
     'HHA_CAPTION',
+    'Boxes',
+    'Cell',
     'Detections',
+    'Gallery',
+    'Page',
+    'Picture',
     'TopActivations',
     'TransferHistory',
     'crop_patch',
@@ -46,8 +54,10 @@ __all__ = [
     'draw_patches',
     'draw_recalls',
     'filter_sheet',
+    'link',
     'match_detections',
     'plot_recall',
     'plot_transfer_curve',
     'read_transfer_history',
+    'to_levels',
 ]

@@ -19,9 +19,9 @@ from mmengine.utils import track_iter_progress
 from mmxdistill.datasets.configured import split_modalities
 from mmxdistill.parallel import describe_error
 from mmxdistill.visualization.detections import draw_boxes
-from mmxdistill.visualization.images import draw_image
+from mmxdistill.visualization.images import draw_image, to_levels
 
-__all__ = ['Sample', 'draw_contact_sheets', 'load_sample', 'to_levels']
+__all__ = ['Sample', 'draw_contact_sheets', 'load_sample']
 
 OBJECT: dict[str, Any] = dict(color='lime', linewidth=1.6)
 IGNORED: dict[str, Any] = dict(color='lightgrey', linewidth=1.6)
@@ -96,23 +96,6 @@ def load_sample(dataset: BaseDataset, index: int) -> Sample:
             results.get('gt_ignore_flags', np.zeros(len(labels))), bool
         )
     return sample
-
-
-def to_levels(image: np.ndarray) -> np.ndarray:
-    """Make an image of any type visible: uint8 (H, W, 3).
-
-    What is not within 0..255 (raw depth, say) is stretched from its lowest to
-    its highest value.
-    """
-    if image.shape[2] != 3:
-        image = np.repeat(image[..., :1], 3, axis=2)
-    if image.dtype != np.uint8:
-        values = image.astype(np.float32)
-        low, high = float(values.min()), float(values.max())
-        if low < -0.5 or high > 255.5:
-            values = (values - low) * (255 / (high - low))
-        image = np.rint(values.clip(0, 255)).astype(np.uint8)
-    return image
 
 
 def _draw_tile(

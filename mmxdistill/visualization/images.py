@@ -7,7 +7,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-__all__ = ['HHA_CAPTION', 'draw_depth', 'draw_image']
+__all__ = ['HHA_CAPTION', 'draw_depth', 'draw_image', 'to_levels']
 
 HHA_CAPTION = (
     'red: disparity, bright where near\n'
@@ -51,6 +51,34 @@ def draw_depth(axes: Axes, depth: NDArray[np.uint16], title: str) -> None:
         orientation='horizontal',
         label='distance in metres; grey: not measured',
     )
+
+
+def to_levels(image: np.ndarray) -> NDArray[np.uint8]:
+    """Make an image of any type visible.
+
+    What is not within 0..255 (raw depth, say) is stretched from its lowest to
+    its highest value.
+
+    Args:
+        image (np.ndarray): (H, W, C); unless C is 3, the first channel is
+            shown.
+
+    Returns:
+        np.ndarray: uint8 (H, W, 3); what is not finite is black.
+    """
+    if image.shape[2] != 3:
+        image = np.repeat(image[..., :1], 3, axis=2)
+    if image.dtype == np.uint8:
+        return image
+    values = image.astype(np.float32)
+    finite = np.isfinite(values)
+    if not finite.any():
+        return np.zeros(values.shape, np.uint8)
+    low, high = float(values[finite].min()), float(values[finite].max())
+    values = np.where(finite, values, low)
+    if low < -0.5 or high > 255.5:
+        values = (values - low) * (255 / max(high - low, 1e-12))
+    return np.rint(values.clip(0, 255)).astype(np.uint8)
 
 
 def _label(axes: Axes, title: str, caption: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mmxdistill.datasets.configured import build_dataset, dataset_configs
-from mmxdistill.visualization.contact_sheet import load_sample, to_levels
+from mmxdistill.visualization.contact_sheet import load_sample
 
 TOOL = (
     Path(__file__).resolve().parents[2]
@@ -185,18 +185,6 @@ def test_bad_sample_does_not_stop_the_others(root, run):
 def test_bad_arguments(root, run):
     assert 'at least 1' in run(root / 'config.py', '--num', '0', status=2)
     assert 'does not exist' in run(root / 'none.py')
-
-
-@pytest.mark.parametrize('dtype', [np.uint8, np.uint16, np.float32])
-def test_any_image_becomes_visible(dtype):
-    levels = np.linspace(0, 200, 12).reshape(3, 4, 1).astype(dtype)
-    shown = to_levels(levels)
-    assert shown.dtype == np.uint8
-    assert shown.shape == (3, 4, 3)
-    np.testing.assert_array_equal(shown[..., 2], np.rint(levels[..., 0]))
-    if dtype != np.uint8:
-        shown = to_levels(levels * 10)
-        assert (shown.min(), shown.max()) == (0, 255)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,12 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from mmxdistill.visualization import HHA_CAPTION, draw_depth, draw_image
+from mmxdistill.visualization import (
+    HHA_CAPTION,
+    draw_depth,
+    draw_image,
+    to_levels,
+)
 
 
 @pytest.fixture
@@ -43,3 +48,27 @@ def test_depth_is_in_metres_and_missing_is_grey(figure):
     assert sum(near[:3]) > sum(far[:3])  # near is bright
     (scale,) = axes.child_axes
     assert 'metres' in scale.get_xlabel()
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16, np.float32])
+def test_any_image_becomes_visible(dtype):
+    levels = np.linspace(0, 200, 12).reshape(3, 4, 1).astype(dtype)
+    shown = to_levels(levels)
+    assert shown.dtype == np.uint8
+    assert shown.shape == (3, 4, 3)
+    np.testing.assert_array_equal(shown[..., 2], np.rint(levels[..., 0]))
+    if dtype != np.uint8:
+        shown = to_levels(levels * 10)
+        assert (shown.min(), shown.max()) == (0, 255)
+
+
+def test_image_without_levels_becomes_visible():
+    """A wall at one distance, and what was not measured."""
+    wall = np.full((2, 3, 1), 1000, np.uint16)
+    assert not to_levels(wall).any()
+    wall = wall.astype(np.float32)
+    wall[0, 0], wall[1, 1], wall[0, 2] = np.nan, np.inf, 3000
+    shown = to_levels(wall)
+    assert shown[0, 2].tolist() == [255] * 3
+    assert shown.sum() == 3 * 255
+    assert not to_levels(np.full((1, 1, 1), np.nan, np.float32)).any()
