@@ -17,6 +17,7 @@ from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmxdistill import compat, registry
+from mmxdistill.models.pretrained import check_initializers
 from mmxdistill.parallel import describe_error
 
 __all__ = [
@@ -312,6 +313,7 @@ def build_runner(cfg: Config, loop: str) -> Runner:
             if not (cfg.get('load_from') or cfg.get('resume')):
                 # Of a fusion; later it would fail at the first batch.
                 getattr(model, 'check_loaded', list)()
+                check_initializers(model)
             getattr(runner, f'{loop}_loop')  # is built when it is asked for
     except (OSError, ValueError) as error:
         raise ConfigError(str(error)) from error

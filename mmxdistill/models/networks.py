@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from mmxdistill import config_path
 from mmxdistill.models.label_sets import config_classes
 from mmxdistill.models.preprocessing import Preprocessing
+from mmxdistill.models.pretrained import check_initializers
 from mmxdistill.registry import MODELS
 
 __all__ = [
@@ -167,11 +168,16 @@ def build_network(cfg: Mapping | str | ResolvedNetwork) -> Any:
 
     Returns:
         nn.Module: The network.
+
+    Raises:
+        ValueError: See :func:`check_initializers`.
     """
     if not isinstance(cfg, ResolvedNetwork):
         cfg = resolve_network(cfg)
     with _scope(cfg.scope):
-        return MODELS.build(copy.deepcopy(cfg.model))
+        network = MODELS.build(copy.deepcopy(cfg.model))
+    check_initializers(network)
+    return network
 
 
 def load_weights(

@@ -1,13 +1,40 @@
 import pytest
 import torch
+from mmengine.config import ConfigDict
+from mmengine.model import BaseModel
 from torch import nn
 
-from mmxdistill.models.pretrained import adapt_input
+from mmxdistill.models.networks import build_network
+from mmxdistill.models.pretrained import adapt_input, check_initializers
 from mmxdistill.registry import MODELS
 
 RGB = dict(
     type='ResNet', depth=18, base_channels=4, out_indices=(3,), init_cfg=None
 )
+
+# They load files in a way of their own, without looking at the type.
+OWN_INIT = {
+    'swin': dict(
+        type='SwinTransformer',
+        embed_dims=8,
+        depths=(1, 1, 1, 1),
+        num_heads=(1, 1, 1, 1),
+    ),
+    'pvt': dict(
+        type='PyramidVisionTransformer',
+        embed_dims=8,
+        num_layers=(1, 1, 1, 1),
+    ),
+}
+
+
+class Detector(BaseModel):
+    def __init__(self, backbone, init_cfg=None):
+        super().__init__(init_cfg=init_cfg)
+        self.backbone = MODELS.build(dict(backbone, _scope_='mmdet'))
+
+    def forward(self, x):
+        return self.backbone(x)
 
 
 @pytest.mark.parametrize('channels', [1, 2, 4])
@@ -91,3 +118,62 @@ class TestInit:
         )
         with pytest.raises(ValueError, match="not 'max'"):
             net.init_weights()
+
+
+class TestOwnInit:
+    """Backbones that would ignore the initializer, or write over it."""
+
+    def init_cfg(self, tmp_path, state=None, **kwargs):
+        path = str(tmp_path / 'weights.pth')
+        torch.save(state or {}, path)
+        return dict(type='mmxdistill.Pretrained', checkpoint=path, **kwargs)
+
+    @pytest.mark.parametrize('name', list(OWN_INIT))
+    def test_refused(self, name, tmp_path):
+        cfg = ConfigDict(
+            OWN_INIT[name],
+            init_cfg=self.init_cfg(tmp_path),
+            _scope_='mmdet',
+        )
+        hint = r"init_weights does not go by.*submodule='backbone'\)"
+        with pytest.raises(ValueError, match=hint):
+            build_network(cfg)
+        with pytest.raises(ValueError, match=hint):
+            check_initializers(Detector(cfg))
+
+    def test_refused_when_it_would_write_over_the_weights(self, tmp_path):
+        class Again(Detector):
+            def init_weights(self):
+                super().init_weights()
+                nn.init.zeros_(self.backbone.conv1.weight)
+
+        model = Again(RGB, self.init_cfg(tmp_path))
+        with pytest.raises(ValueError, match=r'Again\.init_weights does not'):
+            model.init_weights()
+
+    @pytest.mark.parametrize('channels', [1, 3])
+    @pytest.mark.parametrize('name', list(OWN_INIT))
+    def test_from_one_level_up(self, name, channels, tmp_path):
+        state = Detector(OWN_INIT[name]).state_dict()
+        init_cfg = self.init_cfg(tmp_path, state, submodule='backbone')
+        cfg = dict(OWN_INIT[name], in_channels=channels)
+        model = Detector(cfg, init_cfg)
+        check_initializers(model)
+        model.init_weights()
+        for key, value in model.state_dict().items():
+            expected = state[key]
+            if value.shape != expected.shape:
+                expected = adapt_input(expected, channels, 'sum')
+            torch.testing.assert_close(value, expected)
+
+    def test_no_such_part(self, tmp_path):
+        model = Detector(RGB, self.init_cfg(tmp_path, submodule='neck'))
+        with pytest.raises(ValueError, match=r"'neck'.*\['data_pre.*backbone"):
+            model.init_weights()
+
+    def test_no_such_keys(self, tmp_path):
+        init_cfg = self.init_cfg(
+            tmp_path, {'net.a': torch.ones(1)}, prefix='backbone'
+        )
+        with pytest.raises(ValueError, match=r"prefix='backbone\.'.*net\.a"):
+            Detector(RGB, init_cfg).init_weights()

@@ -1,9 +1,9 @@
 """Try the transfer on stock networks and write docs/architectures.md.
 
 Each network teaches a copy of itself (other random weights, another modality)
-for 20 steps on one pair of images; its weights are then loaded into the
-network of the config. What is done is remembered in a JSON file, so that the
-script may be stopped and started again.
+for 20 steps on one pair of images; its checkpoint is then loaded into the
+detector of the config, and two such detectors are fused. What is done is
+remembered in a JSON file, so that the script may be stopped and started again.
 
     python tools/dev/architectures.py --output docs/architectures.md
     python tools/dev/architectures.py --only retinanet --state a.json
@@ -17,92 +17,88 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmdet.structures import DetDataSample
-from mmengine.config import ConfigDict
 from mmengine.logging import MMLogger
 from mmengine.model import base_module, weight_init
 from mmengine.registry import init_default_scope
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmxdistill.models.networks import resolve_network
-from mmxdistill.registry import MODELS
+from stock_networks import STEPS, Trial, run_trial
 
-STEPS = 20
-# Config, feature, side of the image if it is not small.
-DETECTORS: list[tuple[str, str, int]] = [
-    ('faster_rcnn/faster-rcnn_r50_fpn_1x_coco', 'neck[1]', 64),
-    ('fast_rcnn/fast-rcnn_r50_fpn_1x_coco', 'backbone.layer3', 64),
-    ('cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco', 'backbone[2]', 64),
-    ('mask_rcnn/mask-rcnn_r50_fpn_1x_coco', 'neck.fpn_convs.0', 64),
-    ('rpn/rpn_r50_fpn_1x_coco', 'bbox_head.rpn_conv#1', 64),
-    ('retinanet/retinanet_r50_fpn_1x_coco', 'bbox_head.cls_convs.0#1', 64),
-    ('fcos/fcos_r50-caffe_fpn_gn-head_1x_coco', 'bbox_head.reg_convs.1#0', 64),
-    ('atss/atss_r50_fpn_1x_coco', 'neck[2]', 64),
-    ('gfl/gfl_r50_fpn_1x_coco', 'neck[0]', 64),
-    ('tood/tood_r50_fpn_1x_coco', 'neck[1]', 64),
-    ('yolof/yolof_r50-c5_8xb8-1x_coco', 'neck', 64),
-    ('centernet/centernet_r18_8xb16-crop512-140e_coco', 'neck', 64),
+# Config, feature, and the side of the image if it is not usual.
+DETECTORS: list[tuple] = [
+    ('faster_rcnn/faster-rcnn_r50_fpn_1x_coco', 'neck[1]'),
+    ('fast_rcnn/fast-rcnn_r50_fpn_1x_coco', 'backbone.layer3'),
+    ('cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco', 'backbone[2]'),
+    ('mask_rcnn/mask-rcnn_r50_fpn_1x_coco', 'neck.fpn_convs.0'),
+    ('rpn/rpn_r50_fpn_1x_coco', 'bbox_head.rpn_conv#1'),
+    ('retinanet/retinanet_r50_fpn_1x_coco', 'bbox_head.cls_convs.0#1'),
+    ('fcos/fcos_r50-caffe_fpn_gn-head_1x_coco', 'bbox_head.reg_convs.1#0'),
+    ('atss/atss_r50_fpn_1x_coco', 'neck[2]'),
+    ('gfl/gfl_r50_fpn_1x_coco', 'neck[0]'),
+    ('vfnet/vfnet_r50_fpn_1x_coco', 'bbox_head.cls_convs.0#1'),
+    ('tood/tood_r50_fpn_1x_coco', 'neck[1]'),
+    ('paa/paa_r50_fpn_1x_coco', 'bbox_head.reg_convs.1#0'),
+    ('libra_rcnn/libra-faster-rcnn_r50_fpn_1x_coco', 'neck.1[1]'),
+    ('nas_fpn/retinanet_r50_nasfpn_crop640-50e_coco', 'neck[1]'),
+    ('yolof/yolof_r50-c5_8xb8-1x_coco', 'neck'),
+    ('centernet/centernet_r18_8xb16-crop512-140e_coco', 'neck'),
     ('ssd/ssd300_coco', 'neck[0]', 320),
-    (
-        'ssd/ssdlite_mobilenetv2-scratch_8xb24-600e_coco',
-        'backbone[0]',
-        320,
-    ),
-    ('yolo/yolov3_d53_8xb8-320-273e_coco', 'backbone[1]', 64),
-    ('yolo/yolov3_mobilenetv2_8xb24-320-300e_coco', 'backbone[1]', 64),
-    ('yolox/yolox_tiny_8xb8-300e_coco', 'neck[1]', 64),
-    ('rtmdet/rtmdet_tiny_8xb32-300e_coco', 'neck[1]', 64),
-    ('hrnet/faster-rcnn_hrnetv2p-w18-1x_coco', 'backbone[2]', 64),
-    ('regnet/faster-rcnn_regnetx-400MF_fpn_ms-3x_coco', 'backbone[2]', 64),
-    ('res2net/faster-rcnn_res2net-101_fpn_2x_coco', 'backbone.layer2', 64),
+    ('ssd/ssdlite_mobilenetv2-scratch_8xb24-600e_coco', 'backbone[0]', 320),
+    ('yolo/yolov3_d53_8xb8-320-273e_coco', 'backbone[1]'),
+    ('yolo/yolov3_mobilenetv2_8xb24-320-300e_coco', 'backbone[1]'),
+    ('yolox/yolox_tiny_8xb8-300e_coco', 'neck[1]'),
+    ('rtmdet/rtmdet_tiny_8xb32-300e_coco', 'neck[1]'),
+    ('rtmdet/rtmdet-ins_tiny_8xb32-300e_coco', 'bbox_head.mask_head'),
+    ('hrnet/faster-rcnn_hrnetv2p-w18-1x_coco', 'backbone[2]'),
+    ('regnet/faster-rcnn_regnetx-400MF_fpn_ms-3x_coco', 'backbone[2]'),
+    ('res2net/faster-rcnn_res2net-101_fpn_2x_coco', 'backbone.layer2'),
     (
         'resnest/faster-rcnn_s50_fpn_syncbn-backbone+head_ms-range-1x_coco',
         'backbone.layer2',
-        64,
     ),
-    (
-        'efficientnet/retinanet_effb3_fpn_8xb4-crop896-1x_coco',
-        'backbone[1]',
-        64,
-    ),
-    ('pvt/retinanet_pvt-t_fpn_1x_coco', 'backbone[2]', 64),
-    ('pvt/retinanet_pvtv2-b0_fpn_1x_coco', 'backbone[2]', 64),
-    ('swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco', 'backbone.stages.2[0]', 64),
-    ('detr/detr_r50_8xb2-150e_coco', 'encoder', 64),
+    ('efficientnet/retinanet_effb3_fpn_8xb4-crop896-1x_coco', 'backbone[1]'),
+    ('pvt/retinanet_pvt-t_fpn_1x_coco', 'backbone[2]'),
+    ('pvt/retinanet_pvtv2-b0_fpn_1x_coco', 'backbone[2]'),
+    ('swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco', 'backbone.stages.2[0]'),
+    ('detr/detr_r50_8xb2-150e_coco', 'encoder'),
     (
         'conditional_detr/conditional-detr_r50_8xb2-50e_coco',
         'encoder.layers.0',
-        64,
     ),
-    ('dab_detr/dab-detr_r50_8xb2-50e_coco', 'encoder.layers.0[0]', 64),
-    (
-        'deformable_detr/deformable-detr_r50_16xb2-50e_coco',
-        'encoder.layers.0',
-        64,
-    ),
-    ('dino/dino-4scale_r50_8xb2-12e_coco', 'neck[1]', 64),
-    ('sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco', 'neck[1]', 64),
-    ('solov2/solov2_r50_fpn_1x_coco', 'neck[2]', 64),
-    ('mask2former/mask2former_r50_8xb2-lsj-50e_coco', 'backbone[2]', 64),
+    ('dab_detr/dab-detr_r50_8xb2-50e_coco', 'encoder.layers.0[0]'),
+    ('deformable_detr/deformable-detr_r50_16xb2-50e_coco', 'encoder.layers.0'),
+    ('dino/dino-4scale_r50_8xb2-12e_coco', 'neck[1]'),
+    ('ddq/ddq-detr-4scale_r50_8xb2-12e_coco', 'neck[2]'),
+    ('sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco', 'neck[1]'),
+    ('solov2/solov2_r50_fpn_1x_coco', 'neck[2]'),
+    ('mask2former/mask2former_r50_8xb2-lsj-50e_coco', 'backbone[2]'),
 ]
-CLASSIFIERS: list[tuple[str, str, int]] = [
-    ('resnet/resnet18_8xb32_in1k', 'backbone.layer3', 64),
-    ('deit/deit-tiny_4xb256_in1k', 'backbone.layers.5', 64),
+# And what their backbones give to a detector.
+_MAPS = dict(out_type='featmap')
+CLASSIFIERS: list[tuple] = [
+    ('resnet/resnet18_8xb32_in1k', 'backbone.layer3'),
+    ('deit/deit-tiny_4xb256_in1k', 'backbone.layers.5', 128, _MAPS),
     (
         'dinov2/vit-small-p14_dinov2-pre_headless',
         'backbone.layers.3',
-        112,
+        224,
+        _MAPS,
     ),
-    ('clip/vit-base-p16_pt-64xb64_in1k', 'backbone.layers.1', 64),
-    ('swin_transformer/swin-tiny_16xb64_in1k', 'backbone.stages.2[0]', 64),
-    ('convnext/convnext-tiny_32xb128_in1k', 'backbone.stages.2', 64),
+    ('clip/vit-base-p16_pt-64xb64_in1k', 'backbone.layers.1', 128, _MAPS),
+    ('swin_transformer/swin-tiny_16xb64_in1k', 'backbone.stages.2[0]'),
+    (
+        'convnext/convnext-tiny_32xb128_in1k',
+        'backbone.stages.2',
+        128,
+        dict(gap_before_final_norm=False),
+    ),
 ]
-TIMM: list[tuple[str, str, int]] = [
-    ('vit_small_patch14_reg4_dinov2.lvd142m', 'backbone[1]', 112),
-    ('vit_base_patch16_clip_224', 'backbone[0]', 64),
-    ('swin_tiny_patch4_window7_224', 'backbone[2]', 64),
-    ('convnext_atto', 'backbone[2]', 64),
+TIMM: list[tuple] = [
+    ('vit_small_patch14_reg4_dinov2.lvd142m', 'backbone[1]', 224),
+    ('vit_base_patch16_clip_224', 'backbone[0]'),
+    ('swin_tiny_patch4_window7_224', 'backbone[2]', 224),
+    ('convnext_atto', 'backbone[2]'),
 ]
 
 
@@ -118,131 +114,43 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def rows() -> list[tuple[str, dict | str, str, int]]:
-    """Name, config, feature and image side of every network."""
-    found: list[tuple[str, Any, str, int]] = []
-    for package, table in (('mmdet', DETECTORS), ('mmpretrain', CLASSIFIERS)):
-        found += [
-            (f'{package}::{name}', f'{package}::{name}', feature, side)
-            for name, feature, side in table
-        ]
-    for name, feature, side in TIMM:
-        cfg = dict(type='mmxdistill.TimmBackbone', model_name=name)
-        found.append((f'timm {name}', cfg, feature, side))
-    return found
+def trials() -> list[Trial]:
+    """What is tried, in the order of the page."""
+    return [
+        *(
+            Trial(f'mmdet::{n}', f'mmdet::{n}', *rest)
+            for n, *rest in DETECTORS
+        ),
+        *(
+            Trial(f'mmpretrain::{n}', f'mmpretrain::{n}', *rest)
+            for n, *rest in CLASSIFIERS
+        ),
+        *(
+            Trial(
+                f'timm {n}',
+                dict(type='mmxdistill.TimmBackbone', model_name=n),
+                *rest,
+            )
+            for n, *rest in TIMM
+        ),
+    ]
 
 
-def without_downloads(cfg: Any) -> Any:
-    """Drop init_cfg that would fetch weights."""
-    if isinstance(cfg, dict):
-        return ConfigDict(
-            {
-                key: without_downloads(value)
-                for key, value in cfg.items()
-                if not (
-                    (
-                        key in ('init_cfg', 'pretrained')
-                        and 'ckpt' in str(value)
-                    )
-                    or (key == 'init_cfg' and 'checkpoint' in str(value))
-                )
-            }
-        )
-    if isinstance(cfg, (list, tuple)):
-        return type(cfg)(without_downloads(item) for item in cfg)
-    return cfg
-
-
-def network(cfg: dict | str) -> tuple[dict, Any]:
-    """Config of a network, its types named with their package."""
-    found = resolve_network(cfg)
-    model = without_downloads(found.model)
-    if found.scope is not None:
-        model['_scope_'] = found.scope
-    return model, found.preprocessing
-
-
-def try_network(cfg: dict | str, feature: str, side: int) -> dict[str, Any]:
-    """Transfer from a network to its copy, and load the result."""
-    torch.manual_seed(0)
-    model_cfg, preprocessing = network(cfg)
-    statistics = dict(mean=[0.0] * 3)
-    if preprocessing is not None:
-        statistics = preprocessing.as_modality()
-    model = MODELS.build(
-        dict(
-            type='mmxdistill.SupervisionTransfer',
-            data_preprocessor=dict(
-                type='mmxdistill.MultiModalDataPreprocessor',
-                modalities=dict(rgb=statistics, x=statistics),
-                pad_size_divisor=32,
-            ),
-            teacher=model_cfg,
-            teacher_checkpoint=None,
-            student=model_cfg,
-            modalities=dict(teacher='rgb', student='x'),
-            transfer_points=[
-                dict(teacher=feature, student=feature, adaptation=dict())
-            ],
-        )
-    )
-    model.init_weights()
-    losses = train(model, side)
-    state = model.state_dict()
-    state = {
-        key.removeprefix('' if hasattr(model, 'student') else 'backbone.'): v
-        for key, v in state.items()
-        if not key.startswith(('transfer_points.', 'data_preprocessor.'))
-    }
-    missing, unexpected = model.teacher.load_state_dict(state, strict=False)
-    info = model.student_features.infos[feature]
-    return dict(
-        feature=feature,
-        layout=info.layout.kind,
-        channels=info.channels,
-        first=losses[0],
-        last=sum(losses[-3:]) / 3,
-        missing=len(missing),
-        unexpected=len(unexpected),
-    )
-
-
-def train(model: Any, side: int) -> list[float]:
-    """Losses of 20 steps on one pair."""
-    image = torch.rand(6, side, side) * 255
-    sample = DetDataSample(metainfo=dict(img_id=0, img_shape=(side, side)))
-    model.eval()
-    data = model.data_preprocessor(dict(inputs=[image], data_samples=[sample]))
-    inputs, samples = data['inputs'], data['data_samples']
-    with torch.no_grad():
-        ((_, target),) = model.raw_features(inputs, samples)
-    model.points[0].loss.calibrate(0.5 * float(target.square().sum()))
-    learned = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(learned, lr=1e-3, fused=True)
-    losses = []
-    # Evaluation mode: one image is no batch, and dropout is noise.
-    for _ in range(STEPS):
-        loss = sum(model.loss(inputs, samples).values())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return losses
-
-
-def cell(row: dict[str, Any]) -> list[str]:
+def cells(row: dict[str, Any]) -> list[str]:
     """What the page says of a network."""
     if 'error' in row:
-        return ['', f'no: {row["error"]}', 'no']
+        return ['', f'no: {row["error"]}', 'no', 'no']
     falls = f'{row["first"]:.3g} to {row["last"]:.3g}'
+    missing, unexpected = row['load']
+    fusion = row['fusion']
     return [
         f'`{row["feature"]}` ({row["layout"]}, {row["channels"]})',
-        f'yes ({falls})'
-        if row['last'] < row['first']
-        else f'no: it rises ({falls})',
+        ('yes' if row['last'] < row['first'] else 'no: it rises')
+        + f' ({falls})',
         'yes'
-        if not row['missing'] and not row['unexpected']
-        else f'no: {row["missing"]} missing, {row["unexpected"]} unexpected',
+        if not missing and not unexpected
+        else f'no: {missing} missing, {unexpected} unexpected',
+        f'no: {fusion}' if isinstance(fusion, str) else f'yes ({fusion})',
     ]
 
 
@@ -252,23 +160,35 @@ def page(done: dict[str, dict]) -> str:
         '# Architectures',
         '',
         'Stock networks, each teaching a copy of itself with other random '
-        'weights: whether',
-        f'the transfer loss falls in {STEPS} steps on one pair, and whether '
-        'the weights load',
-        'into the network of the config without a missing or an unexpected '
-        'key. Weights',
-        'are random and batch statistics stay at 0 and 1, so that features '
-        'may be tiny or',
-        'huge; the optimizer is Adam at 0.001. Networks that are missing '
-        'were not tried.',
-        'Written by `tools/dev/architectures.py`.',
+        'weights:',
         '',
-        '| network | feature | loss falls | weights load |',
-        '| --- | --- | --- | --- |',
+        f'- *falls*: the transfer loss in {STEPS} steps of Adam (0.001) on '
+        'one pair of images of',
+        '  noise; first, and mean of the last three. 1 is an output of zeros;',
+        '- *loads*: the saved checkpoint has all keys of the detector and no '
+        'other, besides',
+        '  those of the transfer itself (`transfer_points.*`);',
+        '- *fuses*: teacher and student, loaded from checkpoints, detect '
+        'together (how many',
+        '  boxes, of 100 at most and of any score).',
+        '',
+        'Networks of mmpretrain and timm become the backbone of a Faster '
+        'R-CNN with an FPN',
+        'for the last two columns. Batch normalisations take the statistics '
+        'of the pair',
+        'before the first step. Images have 128 pixels a side; 320 for SSD, '
+        'and 224 for',
+        'patches of 14 pixels and a window that fits no other size. Written '
+        'by `tools/dev/architectures.py`.',
+        '',
+        '| network | feature | falls | loads | fuses |',
+        '| --- | --- | --- | --- | --- |',
     ]
-    for name, *_ in rows():
-        if name in done:
-            lines.append(f'| `{name}` | {" | ".join(cell(done[name]))} |')
+    lines += [
+        f'| `{trial.name}` | {" | ".join(cells(done[trial.name]))} |'
+        for trial in trials()
+        if trial.name in done
+    ]
     return '\n'.join(lines) + '\n'
 
 
@@ -285,22 +205,27 @@ def main() -> None:
     done: dict[str, dict] = {}
     if args.state.is_file():
         done = json.loads(args.state.read_text())
-    for name, cfg, feature, side in rows():
+    for trial in trials():
         if args.only is None:
-            wanted = name not in done
+            wanted = trial.name not in done
         else:
-            wanted = any(part in name for part in args.only)
+            wanted = any(part in trial.name for part in args.only)
         if not wanted or time.time() - begin > args.seconds:
             continue
         start = time.time()
         try:
-            done[name] = try_network(cfg, feature, side)
+            done[trial.name] = run_trial(trial)
         except Exception as error:  # the reason goes to the page
             text = f'{type(error).__name__}: {error}'.split('\n')[0]
-            done[name] = dict(error=text[:160].replace('|', '/'))
+            done[trial.name] = dict(error=text[:160].replace('|', '/'))
         args.state.parent.mkdir(parents=True, exist_ok=True)
         args.state.write_text(json.dumps(done, indent=1))
-        print(f'{time.time() - start:6.1f} s', name, *cell(done[name]))
+        print(
+            f'{time.time() - start:6.1f} s',
+            trial.name,
+            *cells(done[trial.name]),
+            flush=True,
+        )
     if args.output:
         args.output.write_text(page(done))
 

@@ -3,6 +3,8 @@ import copy
 import pytest
 import torch
 from mmdet.structures import DetDataSample
+from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import OptimWrapper
 from mmengine.structures import InstanceData
 from nets import backbone, fast_rcnn, preprocessor
 
@@ -322,6 +324,36 @@ class TestDropIn:
         assert learns == reached
         assert 'student.backbone.conv3.weight' in learns
         assert 'student.backbone.conv4.weight' not in learns
+
+    @pytest.mark.parametrize('weight', [0, 1])
+    def test_distributed_without_a_search_for_unused_parameters(self, weight):
+        model = build(
+            transfer_points=[
+                dict(teacher='conv3', student='conv3', adaptation=dict())
+            ],
+            student=fast_rcnn('hha'),
+            student_loss_weight=weight,
+        ).train()
+        model.points[0].loss.calibrate(1.0)
+        store = torch.distributed.HashStore()
+        torch.distributed.init_process_group(
+            'gloo', store=store, rank=0, world_size=1
+        )
+        try:
+            wrapped = MMDistributedDataParallel(
+                model, broadcast_buffers=False, find_unused_parameters=False
+            )
+            optimizer = torch.optim.SGD(wrapped.parameters(), lr=1e-6)
+            wrapper = OptimWrapper(optimizer)
+            batches = [samples(), samples(), samples()]
+            labelled(batches[1][0], [[5.0, 5, 30, 30]])
+            # The next pass fails if a parameter got no gradient in this one.
+            for batch in batches:
+                inputs = list(torch.rand(2, 6, 64, 64))
+                data = dict(inputs=inputs, data_samples=batch)
+                wrapped.train_step(data, wrapper)
+        finally:
+            torch.distributed.destroy_process_group()
 
     def test_grids_that_never_meet_fail_at_once(self):
         with pytest.raises(ValueError, match='meet for no image.*resize'):
