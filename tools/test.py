@@ -53,15 +53,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def configure(args: argparse.Namespace) -> Any:
     """Turn the parsed command line into the config of a test run."""
     from mmxdistill.engine import run_config as run
-    from mmxdistill.models.networks import streams_name_weights
+    from mmxdistill.models.networks import names_weights
 
     cfg = run.load_config(
         args.config, args.cfg_options, args.work_dir, args.launcher
     )
-    if args.checkpoint is None and not streams_name_weights(cfg.model):
+    if args.checkpoint is None and not names_weights(cfg.model):
         raise run.ConfigError(
             f'{args.config}: give a checkpoint file; only a model whose '
-            'streams all have checkpoints is tested without'
+            'streams or parts all have checkpoints is tested without'
         )
     cfg.load_from = args.checkpoint
     if args.show or args.show_dir is not None:

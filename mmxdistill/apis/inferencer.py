@@ -32,8 +32,8 @@ from mmxdistill.models.detectors import (
 from mmxdistill.models.networks import (
     build_network,
     load_weights,
+    names_weights,
     resolve_network,
-    streams_name_weights,
 )
 from mmxdistill.registry import DATASETS
 
@@ -134,7 +134,7 @@ class MultiModalInferencer:
     def _build_model(
         self, cfg: Config, weights: str | os.PathLike[str] | None
     ) -> Any:
-        if weights is None and not streams_name_weights(cfg.model):
+        if weights is None and not names_weights(cfg.model):
             raise ValueError(
                 f"'{cfg.filename}': give weights (a checkpoint file); only a "
                 'model whose streams all have checkpoints does without'

@@ -314,7 +314,8 @@ def build_runner(cfg: Config, loop: str) -> Runner:
                 # Of a fusion; later it would fail at the first batch.
                 getattr(model, 'check_loaded', list)()
                 check_initializers(model)
-            getattr(runner, f'{loop}_loop')  # is built when it is asked for
+            # Is built when it is asked for.
+            _check_classes(model, getattr(runner, f'{loop}_loop').dataloader)
     except (OSError, ValueError) as error:
         raise ConfigError(str(error)) from error
     except TypeError as error:
@@ -323,6 +324,18 @@ def build_runner(cfg: Config, loop: str) -> Runner:
             raise ConfigError(str(error)) from error
         raise
     return runner
+
+
+def _check_classes(model: Any, loader: Any) -> None:
+    """Refuse data whose labels mean something else to the model."""
+    named = getattr(model, 'class_names', None)
+    classes = (getattr(loader.dataset, 'metainfo', None) or {}).get('classes')
+    if named and classes and tuple(classes) != tuple(named):
+        raise ConfigError(
+            f"the detector's classes are {list(named)}, in this order, but "
+            f'those of the data set are {list(classes)}: write the same in '
+            'both'
+        )
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from mmxdistill.models.data_preprocessors import MultiModalDataPreprocessor
 from mmxdistill.models.detectors import (
     LateFusionDetector,
     SupervisionTransfer,
+    class_subset_detector,
     zero_shot_detector,
 )
 from mmxdistill.models.layers import (
@@ -77,5 +78,6 @@ __all__ = [
     'SupervisionTransfer',
     'ThresholdedSigmoidLoss',
     'TimmBackbone',
+    'class_subset_detector',
     'zero_shot_detector',
 ]

@@ -26,8 +26,8 @@ __all__ = [
     'ResolvedNetwork',
     'build_network',
     'load_weights',
+    'names_weights',
     'resolve_network',
-    'streams_name_weights',
 ]
 
 _SHOWN = 5
@@ -120,21 +120,32 @@ def _last_checkpoint(cfg: Config) -> str | None:
     return osp.join(folder, name.format(number))
 
 
-def streams_name_weights(model: Mapping) -> bool:
-    """Whether a late fusion needs no checkpoint of its own.
+def names_weights(model: Mapping) -> bool:
+    """Whether a model needs no checkpoint of its own.
 
     Args:
         model (dict): Config of any model.
 
     Returns:
-        bool: All of its streams name their checkpoints, or are files, which
-        have the last one of their training.
+        bool: It is a detector that is put together from others, with their
+        checkpoints; or a late fusion, all streams of which are such, name
+        their checkpoints, or are files, which have the last one of their
+        training.
     """
-    streams = (model.get('streams') or {}).values()
-    return bool(streams) and all(
-        stream.get('checkpoint', isinstance(stream.get('model'), str))
-        for stream in streams
+    if 'streams' in model:
+        return bool(model['streams']) and all(
+            map(_stream_names_weights, model['streams'].values())
+        )
+    return 'detector' in model and all(
+        model.get(key, True) for key in ('checkpoint', 'transfer_checkpoint')
     )
+
+
+def _stream_names_weights(stream: Mapping) -> bool:
+    model = stream.get('model')
+    if isinstance(model, Mapping) and names_weights(model):
+        return True
+    return bool(stream.get('checkpoint', isinstance(model, str)))
 
 
 def _scope(name: str | None) -> Any:

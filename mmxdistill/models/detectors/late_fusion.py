@@ -17,6 +17,7 @@ from mmxdistill.models.networks import (
     ResolvedNetwork,
     build_network,
     load_weights,
+    names_weights,
     resolve_network,
 )
 from mmxdistill.models.preprocessing import (
@@ -114,9 +115,13 @@ class LateFusionDetector(BaseDetector):
             named = self._load(
                 name, stream, _find_checkpoint(name, streams[name], network)
             )
-            classes[name] = named or network.classes
+            classes[name] = (
+                named
+                or network.classes
+                or getattr(stream, 'class_names', None)
+            )
             self.streams[name] = stream
-        _check_classes(classes)
+        self.class_names = _agree_on_classes(classes)
         for key, given, valid in (
             ('absent', absent, list(streams)),
             ('proposals', [proposals], ['union', *streams]),
@@ -352,6 +357,8 @@ def _find_checkpoint(
     """The weights of a stream, by its settings or by its config's name."""
     if 'checkpoint' in spec:
         return spec['checkpoint']
+    if names_weights(network.model):
+        return None
     if isinstance(spec['model'], str) and network.checkpoint is None:
         raise ValueError(
             f"stream '{name}': '{spec['model']}' has no train_cfg and "
@@ -361,7 +368,9 @@ def _find_checkpoint(
     return network.checkpoint
 
 
-def _check_classes(classes: Mapping[str, tuple[str, ...] | None]) -> None:
+def _agree_on_classes(
+    classes: Mapping[str, tuple[str, ...] | None],
+) -> tuple[str, ...] | None:
     """Refuse streams that mean other things by the same label."""
     named = {name: found for name, found in classes.items() if found}
     if len(set(named.values())) > 1:
@@ -370,6 +379,7 @@ def _check_classes(classes: Mapping[str, tuple[str, ...] | None]) -> None:
             'by name or order: '
             + ', '.join(f"'{n}': {list(found)}" for n, found in named.items())
         )
+    return next(iter(named.values()), None)
 
 
 def _note_loaded_streams(

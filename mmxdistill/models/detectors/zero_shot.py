@@ -12,13 +12,13 @@ from mmengine.model import BaseModule, ModuleList
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
+from mmxdistill.models.detectors.class_subset import (
+    build_detector,
+    keep_weights,
+    set_preprocessor,
+)
 from mmxdistill.models.detectors.transfer_point import TransferPoint
 from mmxdistill.models.features import FeatureExtractor
-from mmxdistill.models.label_sets import (
-    class_indices,
-    select_rows,
-    with_classes,
-)
 from mmxdistill.models.networks import (
     build_network,
     load_weights,
@@ -127,21 +127,20 @@ def zero_shot_detector(
         nn.Module: The detector.
 
     Raises:
-        ValueError: Parts that do not fit; the message says what differs.
+        ValueError: Parts that do not fit, or images normalised otherwise; the
+            message says what differs.
     """
     if at not in _AT:
         raise ValueError(f"at='{at}': choose from {list(_AT)}")
     setup = _transfer_model(transfer)
-    upper = _upper_part(detector, checkpoint, classes, source_classes)
+    upper = build_detector(detector, checkpoint, classes, source_classes)
     upper.backbone = _lower_part(
         setup, transfer_checkpoint, features, points, _outputs(upper, at)
     )
     if at == 'neck':
         del upper.neck
-    upper.data_preprocessor = MODELS.build(
-        data_preprocessor or _statistics(setup)
-    )
-    return upper
+    set_preprocessor(upper, data_preprocessor, _statistics(setup))
+    return keep_weights(upper, checkpoint, transfer_checkpoint)
 
 
 def _preprocessing(model: ConfigDict) -> Preprocessing | None:
@@ -164,34 +163,6 @@ def _transfer_model(transfer: Mapping | str) -> ConfigDict:
             'student and transfer_points'
         )
     return model
-
-
-def _upper_part(
-    detector: Mapping | str,
-    checkpoint: str | None,
-    classes: Sequence[str] | Mapping[str, str] | None,
-    source_classes: Sequence[str] | None,
-) -> Any:
-    resolved = resolve_network(detector)
-    resolved.model['data_preprocessor'] = None
-    network = build_network(resolved)
-    named = resolved.classes
-    if checkpoint is not None:
-        named = load_weights(network, checkpoint, 'detector') or named
-    if classes is None:
-        return network
-    source = source_classes or named
-    if source is None:
-        raise ValueError(
-            'classes: neither the checkpoint nor the config of the detector '
-            'names its classes; list them in source_classes=[...]'
-        )
-    indices = class_indices(classes, source)
-    chosen = build_network(
-        resolved._replace(model=with_classes(resolved.model, len(indices)))
-    )
-    select_rows(network, chosen, indices, len(source))
-    return chosen
 
 
 def _lower_part(

@@ -78,6 +78,7 @@ def test_identity_transfer_is_the_rgb_detector(case, tmp_path):
             at=at,
         )
     ).eval()
+    model.init_weights()  # as a runner does before it trains
     batch = samples(2, proposals=case == 'fast_rcnn')
     assert type(model) is type(rgb)
     assert_same(
@@ -198,6 +199,10 @@ def test_stream_of_a_fusion(name):
         (
             dict(points=[], features=[]),
             'has 1 outputs, but there are 0 transferred',
+        ),
+        (
+            dict(data_preprocessor=preprocessor('hha')),
+            'normalises with .*, but the layers were trained with mean=.1.0, ',
         ),
         (dict(at='head'), "at='head': choose from"),
         (dict(at='neck'), 'has no neck'),
