@@ -125,7 +125,8 @@ def small_config(stem):
     cfg = Config.fromfile(LEAVES[stem])
     for stream in cfg.model.get('streams', {}).values():
         # The small ones are no longer named by their files.
-        stream.checkpoint = resolve_network(stream.model).checkpoint
+        if isinstance(stream.model, str):
+            stream.checkpoint = resolve_network(stream.model).checkpoint
     cfg.model = small(cfg.model)
     if 'SqueezeNet' not in str(cfg.model):  # its widths are fixed
         narrow_all(cfg.model)

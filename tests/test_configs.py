@@ -8,6 +8,7 @@ import pytest
 from mmengine.config import Config
 
 import mmxdistill
+from mmxdistill.converters.nyud2 import CLASSES, COCO_TO_NYUD2
 from mmxdistill.models.networks import resolve_network
 
 CONFIGS = Path(mmxdistill.__file__).parents[1] / 'configs'
@@ -16,6 +17,7 @@ METHODS = dict(
     fast_rcnn='fast_rcnn',
     late_fusion='fusion',
     region_detection='hypercolumn',
+    zero_shot='zero-shot',
 )
 LEAVES = sorted(
     path.relative_to(CONFIGS).as_posix()
@@ -91,6 +93,11 @@ def test_name_says_what_it_is(name):
         network, modalities = parts[:2]
         assert list(cfg.model.streams) == modalities.split('-')
         networks = network.split('-') if '-s' not in network else [network]
+        if 'zero-shot' in parts:  # the streams are what those leaves test
+            for modality, stream in cfg.model.streams.items():
+                leaf = f'zero-shot_{network}_{modality}_{parts[-1]}.py'
+                assert stream.model == load(f'zero_shot/{leaf}').model
+            return
         stems = [Path(s.model).stem for s in cfg.model.streams.values()]
         heads = '^(fast_rcnn|hypercolumn)_'
         found = {re.sub(heads, '', stem).split('_')[0] for stem in stems}
@@ -98,7 +105,8 @@ def test_name_says_what_it_is(name):
         if len(parts) > 3:  # how the second stream began
             assert f'_{parts[2]}_' in cfg.model.streams.hha.model
         return
-    assert cfg.train_cfg.max_iters == max_iters(parts[-2])
+    if folder != 'zero_shot':  # which is not trained
+        assert cfg.train_cfg.max_iters == max_iters(parts[-2])
     used = {tuple(data.get('use', ())) for _, data in datasets(cfg)}
     if folder == 'supervision_transfer':
         teacher, student, modality, layer, _, _ = parts
@@ -111,19 +119,31 @@ def test_name_says_what_it_is(name):
         loss = str(cfg.model.transfer_points[0].get('loss'))
         assert ('Sigmoid' in loss) == layer.endswith('-sigmoid')
         networks = [cfg.model.teacher, cfg.model.student]
-        wanted = [teacher.removesuffix('-imagenet'), student]
+        wanted = [re.sub('-(imagenet|coco)$', '', teacher), student]
         assert list(map(network_name, networks)) == wanted
         trained = cfg.model.teacher_checkpoint.startswith('work_dirs/')
         converted = 'imagenet' in teacher or 'squeezenet' in teacher
         assert trained != converted
-    else:
+    elif folder == 'zero_shot':
         network, modality = parts[:2]
         assert used == {(modality,)}
+        assert network_name(cfg.model.detector) == network
+        assert list(cfg.model.classes) == list(cfg.classes)
+    else:
+        network, modality = parts[:2]
+        assert used == ({()} if data == 'coco' else {(modality,)})
         assert list(cfg.model.data_preprocessor.modalities) == [modality]
         assert network_name(cfg.model.backbone) == network
         frozen = cfg.model.backbone.get('frozen_stages', -1)
         fixed = 'frozen' in stem or folder == 'region_detection'
-        assert frozen == (5 if fixed else -1)
+        assert frozen == (5 if fixed else 1 if data == 'coco' else -1)
+
+
+def test_zero_shot_detectors_have_the_classes_of_both_data_sets():
+    for path in (CONFIGS / 'zero_shot').glob('*_nyud2-trainval.py'):
+        mapped = load(path.relative_to(CONFIGS)).model.classes
+        assert {old: new for new, old in mapped.items()} == COCO_TO_NYUD2
+        assert list(mapped) == [c for c in CLASSES if c in mapped]
 
 
 def network_name(network):
@@ -150,13 +170,18 @@ def test_checkpoints_come_from_other_configs(name):
     for modality, stream in cfg.model.get('streams', {}).items():
         # The config alone says which weights.
         assert stream == dict(model=cfg[modality])
-        found.append(resolve_network(stream.model).checkpoint)
+        if isinstance(stream.model, str):
+            found.append(resolve_network(stream.model).checkpoint)
     stems = {Path(leaf).stem: leaf for leaf in LEAVES}
     for checkpoint in found:
         _, stem, file = checkpoint.split('/')
         cfg = load(stems[stem])
         assert file == f'iter_{cfg.train_cfg.max_iters}.pth'
-    if '_st_' in name or is_fusion(name) or name.startswith('region'):
+    if (
+        '_st_' in name
+        or is_fusion(name)
+        or name.startswith(('region', 'zero'))
+    ):
         assert found
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from mmdet.datasets import CocoDataset
 
 from mmxdistill.classes import JHMDB_CLASSES, NYUD2_CLASSES
 
@@ -42,6 +43,14 @@ def write_all(root: Path) -> None:
         (nyud2 / f'pairs/{split}.txt').write_text('\n'.join(STEMS))
     write_proposals(nyud2 / 'proposals.pkl', 'images/{}.png')
     write_proposals(nyud2 / 'pairs/proposals.pkl', 'images/{}.png')
+
+    coco = data / 'coco'
+    (coco / 'annotations').mkdir(parents=True)
+    for split in ('train2014', 'val2014'):
+        write_images(coco, f'{split}/{{}}.jpg')
+        file = f'annotations/instances_{split}.json'
+        write_boxes(coco, file, CocoDataset.METAINFO['classes'], '{}.jpg')
+        write_proposals(coco / f'proposals_{split}.pkl', split + '/{}.jpg')
 
     rooms = data / 'synthetic_rgbd'
     write_images(rooms, 'color/{}.jpg', *depth)

@@ -96,6 +96,14 @@ def _regions(name: str, generated: str = '') -> tuple[str, str]:
     )
 
 
+def _zero_shot(modality: str) -> tuple[str, str]:
+    folder = 'zero_shot/zero-shot'
+    return (
+        f'{folder}_caffenet_{modality}_nyud2-trainval.py',
+        f'{folder}_caffenet-s_{modality}_synthetic.py',
+    )
+
+
 _RGB = (
     _rcnn('caffenet', 'rgb'),
     _rcnn('caffenet-s', 'rgb', '2k_synthetic'),
@@ -105,7 +113,6 @@ _T2, _T3 = 'Table 2 (val)', 'Table 3 (test)'
 _T4, _T5 = 'Table 4 (val)', 'Table 5 (test)'
 _T6, _T7 = 'Table 6 (test)', 'Table 7 (JHMDB, mean over 3 splits)'
 _NO_TEST = 'configs of region detection on trainval and test'
-_NO_ZERO = 'configs of the detector for COCO and of the zero-shot assembly'
 
 ROWS: tuple[Row, ...] = (
     _row(
@@ -212,9 +219,15 @@ ROWS: tuple[Row, ...] = (
         *(_T3, '3-vgg-d', 'RGB (VGG) + HHA', (42.1, 26.9)),
         lacks=_NO_TEST,
     ),
-    _row(_T5, '5-rgb', 'RGB, zero-shot', 33.0, lacks=_NO_ZERO),
-    _row(_T5, '5-d', 'HHA, zero-shot', 30.4, lacks=_NO_ZERO),
-    _row(_T5, '5-rgb-d', 'RGB + HHA, zero-shot', 37.6, lacks=_NO_ZERO),
+    _row(_T5, '5-rgb', 'RGB, zero-shot', 33.0, *_zero_shot('rgb')),
+    _row(_T5, '5-d', 'HHA, zero-shot', 30.4, *_zero_shot('hha')),
+    _row(
+        *(_T5, '5-rgb-d', 'RGB + HHA, zero-shot', 37.6),
+        *_fusion(
+            'caffenet_rgb-hha_zero-shot_nyud2-trainval',
+            'caffenet-s_rgb-hha_zero-shot',
+        ),
+    ),
     *(
         _row(_T6, f'6-{name}', what, published, config)
         for name, what, published, config in (

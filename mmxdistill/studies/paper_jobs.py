@@ -11,7 +11,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmxdistill import config_path
-from mmxdistill.models.networks import resolve_network
+from mmxdistill.models.networks import names_weights, resolve_network
 from mmxdistill.studies.jobs import Evaluation, Job, Step, Training, make_steps
 from mmxdistill.studies.paper import DATA, Row
 
@@ -63,7 +63,7 @@ def _starts(config: str) -> dict[str, str]:
     cfg = load_config(config)
     paths = dict(_strings(cfg.to_dict()))
     for name, stream in (cfg.model.get('streams') or {}).items():
-        if 'checkpoint' not in stream:
+        if 'checkpoint' not in stream and isinstance(stream.model, str):
             last = resolve_network(stream.model).checkpoint
             paths[f'model.streams.{name}.checkpoint'] = last or ''
     return {
@@ -78,7 +78,7 @@ def trainings_of(config: str) -> list[str]:
     found = [
         t for start in _starts(config).values() for t in trainings_of(start)
     ]
-    if 'streams' not in load_config(config).model:
+    if not names_weights(load_config(config).model):
         found.append(config)
     return list(dict.fromkeys(found))
 

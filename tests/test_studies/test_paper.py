@@ -57,7 +57,9 @@ def test_twins_are_the_same_experiment():
 
     def kind(config):
         config = re.sub(r'-s(?=_)', '', config)
-        return re.sub(r'_(\d+k?_)?(nyud2|synthetic)\.py$', '', config)
+        return re.sub(
+            r'_(\d+k?_)?(nyud2(-trainval)?|synthetic)\.py$', '', config
+        )
 
     for row in GENERATED:
         assert kind(row.configs['nyud2']) == kind(row.configs['generated'])
@@ -85,6 +87,17 @@ def test_what_is_trained_before():
         'seed_4/test_st_caffenet-s_caffenet-s_hha_pool5_2k_synthetic'
     ]
     assert any('model.teacher_checkpoint=' in w for w in transfer.command)
+    # Zero-shot detectors are put together from these two, and not trained.
+    assert (
+        paper_jobs.trainings_of(ROW['5-rgb-d'].configs['generated'])
+        == (trained[:2])
+    )
+    steps = plan('5-rgb-d')
+    fused = steps['seed_0/test_fusion_caffenet-s_rgb-hha_zero-shot_synthetic']
+    for key in ('rgb.model.checkpoint', 'hha.model.transfer_checkpoint'):
+        assert f'model.streams.{key}=wd/generated/seed_0/' in ' '.join(
+            fused.command
+        )
 
 
 def test_rows_share_trainings_and_leave_no_checkpoint_to_chance():
@@ -107,14 +120,14 @@ def test_blocked_rows_say_by_what():
     assert not paper_jobs.blocked(ROW['1B'], 'generated')
     reason = paper_jobs.blocked(ROW['1C'], 'generated')
     assert reason == 'a config for generated rooms'
-    assert 'zero-shot' in paper_jobs.blocked(ROW['5-d'], 'nyud2')
+    assert 'train2014.json' in paper_jobs.blocked(ROW['5-d'], 'nyud2')
     Path('checkpoints').mkdir()
     Path('checkpoints/caffenet.pth').touch()
     assert 'caffenet' not in paper_jobs.blocked(ROW['1B'], 'nyud2')
 
 
 def test_list_has_every_row_and_config():
-    rows = [ROW[name] for name in ('3B', 'sigmoid', '5-d', '7-rgb')]
+    rows = [ROW[name] for name in ('3B', 'sigmoid', '5-rgb-d', '7-rgb')]
     text = paper_run.describe(rows)
     for row in rows:
         assert f'\n{row.id}: {row.table}' in f'\n{text}'
@@ -176,7 +189,7 @@ def test_report():
     ]
     done(step, {'voc/mAP': 0.9})
     step.done.unlink()
-    rows = paper.select('1A 1B 4-conv3-fc7 sigmoid 2-d 5-d'.split())
+    rows = paper.select('1A 1B 4-conv3-fc7 sigmoid 2-d 7-supervised'.split())
     results = paper_report.collect(rows, Path('wd'), list(paper.DATA))
     files = paper_report.write_report(results, Path('wd/paper'))
     markdown, table, _ = (path.read_text() for path in files)
@@ -198,7 +211,7 @@ def test_report():
     assert by_row['1B', 'mAP', 'NYUD2'][4].startswith('blocked: checkpoint')
     assert by_row['sigmoid', 'mAP', 'NYUD2'][3] == 'not at hand'
     assert by_row['2-d', 'AP^r 0.7', 'NYUD2'][3] == '19.6'
-    assert by_row['5-d', 'mAP', ''][4].startswith('blocked: config')
+    assert by_row['7-supervised', 'mAP', ''][4].startswith('blocked: config')
     lines = list(csv.DictReader(table.splitlines()))
     ours = [
         (line['metric'], line['seed'], float(line['ours']))

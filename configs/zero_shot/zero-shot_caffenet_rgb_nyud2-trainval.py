@@ -1,0 +1,9 @@
+# Table 5: the detector for COCO as it is.
+_base_ = [
+    '../_base_/datasets/nyud2_shared_rgb.py',
+    '../_base_/models/zero_shot_caffenet.py',
+    '../_base_/schedules/sgd_40k.py',
+    '../_base_/default_runtime.py',
+]
+
+model = _base_.zero_shot.rgb
