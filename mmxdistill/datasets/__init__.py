@@ -1,6 +1,6 @@
 """Data sets of aligned images in several modalities."""
 
-from mmxdistill.datasets import transforms
+from mmxdistill.datasets import transforms, voc_xml
 from mmxdistill.datasets.caffe_sampler import CaffeEpochSampler
 from mmxdistill.datasets.class_uniform import (
     ClassUniformDataset,
@@ -23,4 +23,5 @@ __all__ = [
     'PairedDataset',
     'ResumableInfiniteSampler',
     'transforms',
+    'voc_xml',
 ]

@@ -18,6 +18,7 @@ from mmxdistill.datasets.configured import (
     build_dataset,
     image_loader,
 )
+from mmxdistill.datasets.paired import PairedDataset
 from mmxdistill.datasets.proposal_file import (
     ProposalFile,
     find_proposal_file,
@@ -106,6 +107,7 @@ def _list_samples(
         mine = boxes.get(info.get('img_id'), [])
         if not isinstance(dataset, CocoDataset):
             mine = [item['bbox'] for item in instances if 'bbox' in item]
+        if isinstance(dataset, PairedDataset):
             # From the file, and no record of which it could be wrong.
             info.pop('width', None)
         entry = proposals[index] if proposals else None

@@ -1,15 +1,18 @@
 r"""Give every reader of the package damaged files.
 
-    python tools/dev/fuzz_readers.py --mutations 1000 --keep work_dirs/fuzz
+    python tools/dev/fuzz_readers.py --mutations 10000 --state scan.json
 
 Each reader gets a small file of its kind with some bytes changed. It must
-return, or raise an error that names the file, within two seconds and 500 MB.
-The same number gives the same mutation on every machine. The exit status is 1
-if anything else happened.
+return, or raise an error that names the file, within two seconds of CPU time
+and 500 MB. The same number gives the same mutation on every machine. The exit
+status is 1 if anything else happened. What STATE has is not tried again, but
+for the mutations that were found.
 """
 
 import argparse
 import contextlib
+import gc
+import json
 import multiprocessing
 import os
 import random
@@ -19,8 +22,8 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +37,10 @@ SECONDS = 2.0
 MEGABYTES = 500
 # What a process may take at all, so that the machine is safe.
 _LIMIT = 4 * MEGABYTES << 20
-# A reader inside a library does not see the signal.
-_PATIENCE = 4 * SECONDS
+# Of the clock: for what waits, and so takes no CPU time.
+_PATIENCE = 30 * SECONDS
+# Mutations of a reader between two of the state's lines.
+_ROUND = 1000
 _OURS = (ValueError, OSError, KeyError, EOFError)
 _EXTREMES = (0, 1, 0x7F, 0x80, 0xFF)
 _WORDS = (b'\xff' * 4, b'\0' * 4, b'\xff\xff\xff\x7f', b'\x7f\xff\xff\xff')
@@ -149,12 +154,12 @@ def try_reader(reader: Reader, path: Path) -> str | None:
     """Read a file; what is wrong with the outcome, if anything."""
     _reset_peak()
     before = _memory('VmRSS')
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
     problem = None
     try:
         reader.read(path)
     except (Exception, SystemExit, TooLong) as error:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         problem = judge(
             ValueError(*error.args)
             if isinstance(error, SystemExit)
@@ -162,7 +167,7 @@ def try_reader(reader: Reader, path: Path) -> str | None:
             path,
         )
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
     taken = _memory('VmHWM') - before
     if taken > MEGABYTES:
         problem = f'{taken} MB taken' + (f', {problem}' if problem else '')
@@ -174,10 +179,11 @@ def _too_long(*_: Any) -> None:
 
 
 def work(
-    reader: Reader, path: Path, numbers: range, at: Any, send: Callable
+    reader: Reader, path: Path, numbers: Sequence[int], at: Any, send: Callable
 ) -> None:
-    """Try mutations in a process of its own."""
-    signal.signal(signal.SIGALRM, _too_long)
+    """Try mutations in a process of its own; ``at`` counts them."""
+    gc.freeze()  # mmengine collects with every data set
+    signal.signal(signal.SIGPROF, _too_long)
     used = int(Path('/proc/self/statm').read_text().split()[0])
     limit = used * resource.getpagesize() + _LIMIT
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -185,23 +191,22 @@ def work(
     for stream in (1, 2):  # libraries write there
         os.dup2(quiet, stream)
     content = path.read_bytes()
-    for number in numbers:
-        at.value = number
+    for number in numbers[at.value :]:
         path.write_bytes(mutate(content, f'{reader.name}:{number}'))
         problem = try_reader(reader, path)
         if problem:
             send((number, problem))
-    at.value = numbers.stop
+        at.value += 1
 
 
 def scan(
-    reader: Reader, numbers: range, keep: Path | None
+    reader: Reader, numbers: Sequence[int], keep: Path | None
 ) -> dict[str, Finding]:
     """Try all mutations of a reader.
 
     Args:
         reader (Reader): The reader.
-        numbers (range): Of the mutations.
+        numbers (Sequence[int]): Of the mutations.
         keep (Path, optional): Folder for the files that were found.
 
     Returns:
@@ -209,30 +214,29 @@ def scan(
     """
     found: dict[str, Finding] = {}
     context = multiprocessing.get_context('fork')
-    first = numbers.start
+    at = context.Value('q', 0, lock=False)
     with tempfile.TemporaryDirectory(prefix='fuzz_') as folder:
         path = reader.make(Path(folder))
         original = path.read_bytes()
         reader.read(path)  # what is not damaged must be read
-        while first < numbers.stop:
+        while at.value < len(numbers):
             path.write_bytes(original)
-            at = context.Value('q', first, lock=False)
             receive, send = context.Pipe(duplex=False)
             process = context.Process(
                 target=work,
-                args=(reader, path, range(first, numbers.stop), at, send.send),
+                args=(reader, path, numbers, at, send.send),
             )
             process.start()
             send.close()
             problems = list(_collect(process, receive, at))
-            if at.value < numbers.stop:
+            if at.value < len(numbers):
                 ending = (
                     'more than a signal can stop'
                     if process.exitcode == -signal.SIGKILL
                     else f'process ended with status {process.exitcode}'
                 )
-                problems.append((at.value, ending))
-            first = at.value + 1 if at.value < numbers.stop else numbers.stop
+                problems.append((numbers[at.value], ending))
+                at.value += 1
             for number, problem in problems:
                 text = f'{reader.name}: {problem}'.replace(folder, 'FOLDER')
                 # One kind, one line.
@@ -264,6 +268,59 @@ def _collect(process: Any, receive: Any, at: Any) -> Iterator[tuple[int, str]]:
     process.join()
 
 
+class State:
+    """How far each reader was scanned, and what was found.
+
+    Args:
+        path (Path, optional): File to keep it in.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.done: dict[str, int] = {}
+        self.found: dict[str, dict[str, Finding]] = {}
+        if path is not None and path.exists():
+            for name, entry in json.loads(path.read_text()).items():
+                self.done[name] = entry['done']
+                self.found[name] = {
+                    kind: Finding(**finding)
+                    for kind, finding in entry['found'].items()
+                }
+
+    def advance(self, reader: Reader, end: int, keep: Path | None) -> int:
+        """Scan a reader up to a number; returns how many were tried.
+
+        What was found before is tried again.
+        """
+        before = self.found.get(reader.name, {})
+        again = {n for finding in before.values() for n in finding.numbers}
+        first = self.done.get(reader.name, 0)
+        numbers = [*sorted(again), *range(first, end)]
+        self.found[reader.name] = scan(reader, numbers, keep)
+        self.done[reader.name] = max(first, end)
+        if self.path is not None:
+            entries = {
+                name: dict(
+                    done=done,
+                    found={
+                        kind: asdict(finding)
+                        for kind, finding in self.found[name].items()
+                    },
+                )
+                for name, done in self.done.items()
+            }
+            self.path.write_text(json.dumps(entries, indent=1))
+        return len(numbers)
+
+    def report(self, name: str) -> int:
+        """Print what was found; returns how often."""
+        found = self.found[name].values()
+        for finding in sorted(found, key=lambda one: -len(one.numbers)):
+            print(f'  {len(finding.numbers):5} x {finding.text}')
+            print(f'          first: {finding.numbers[0]}', flush=True)
+        return sum(len(finding.numbers) for finding in found)
+
+
 def parse_args() -> argparse.Namespace:
     """Parse and check the command line."""
     parser = argparse.ArgumentParser(
@@ -280,7 +337,7 @@ def parse_args() -> argparse.Namespace:
         '--mutations', type=int, default=1000, help='of each reader'
     )
     parser.add_argument(
-        '--first', type=int, default=0, help='number of the first mutation'
+        '--state', type=Path, metavar='FILE', help='go on where it ended'
     )
     parser.add_argument(
         '--keep', type=Path, metavar='FOLDER', help='keep what was found'
@@ -295,21 +352,23 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Scan the readers; the exit status tells."""
     args = parse_args()
-    numbers = range(args.first, args.first + args.mutations)
+    names = args.readers or list(READERS)
+    state = State(args.state)
+    for end in range(_ROUND, args.mutations + _ROUND, _ROUND):
+        for name in names:
+            start = time.monotonic()
+            end = min(end, args.mutations)
+            tried = state.advance(READERS[name], end, args.keep)
+            if tried:
+                seconds = time.monotonic() - start
+                print(f'{name}: {tried} up to {end}, {seconds:.0f} s')
+                state.report(name)
+    print('reader: mutations, findings')
     total = 0
-    for name in args.readers or READERS:
-        start = time.monotonic()
-        found = scan(READERS[name], numbers, args.keep)
-        count = sum(len(finding.numbers) for finding in found.values())
-        total += count
-        print(
-            f'{name}: {len(numbers)} mutations, {count} findings, '
-            f'{time.monotonic() - start:.0f} s',
-            flush=True,
-        )
-        for finding in sorted(found.values(), key=lambda f: -len(f.numbers)):
-            print(f'  {len(finding.numbers):5} x {finding.text}')
-            print(f'          first: {finding.numbers[0]}', flush=True)
+    for name in names:
+        found = sum(len(one.numbers) for one in state.found[name].values())
+        print(f'{name}: {state.done[name]}, {found}')
+        total += found
     print(f'findings: {total}')
     raise SystemExit(int(total > 0))
 

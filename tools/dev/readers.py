@@ -26,7 +26,7 @@ from mmxdistill.datasets.image_size import read_image_size
 from mmxdistill.datasets.lists import read_list
 from mmxdistill.datasets.proposal_file import ProposalFile
 from mmxdistill.encodings.flow_io import read_flow, write_flow
-from mmxdistill.registry import TRANSFORMS
+from mmxdistill.registry import DATASETS, TRANSFORMS
 from mmxdistill.visualization.transfer_curve import read_transfer_history
 
 __all__ = ['COLOR', 'READERS', 'Reader', 'add', 'image', 'write']
@@ -209,3 +209,30 @@ add(
     'work/run/vis_data/scalars.json',
     lambda p: read_transfer_history(p.parents[2]),
 )(write('{"loss": 1.5, "step": 1}\n{"loss": 0.5, "step": 2}\n'))
+
+
+def _voc(path: Path) -> None:
+    (path.parents[1] / 'test.txt').write_text('a\n')
+    path.write_text(
+        '<annotation><size><width>32</width><height>24</height></size>'
+        '<object><name>car</name><difficult>0</difficult><bndbox>'
+        '<xmin>1</xmin><ymin>2</ymin><xmax>9</xmax><ymax>9.5</ymax>'
+        '</bndbox></object></annotation>'
+    )
+
+
+def _read_voc(path: Path) -> None:
+    root = path.parents[1]
+    DATASETS.build(
+        dict(
+            type='XMLDataset',
+            data_root=str(root),
+            ann_file='test.txt',
+            data_prefix=dict(sub_data_root=''),
+            metainfo=dict(classes=('car',)),
+            pipeline=[],
+        )
+    )
+
+
+add('voc_xml', 'voc/Annotations/a.xml', _read_voc)(_voc)

@@ -210,9 +210,10 @@ def check_stock_loader(
 ) -> None:
     """Refuse a file that mmcv's loader would load wrongly, by its header.
 
-    It cuts 16 bits down to the upper 8, in which thermal images and depth
-    have a handful of grey levels, and some of its settings do not turn the
-    image while all others do.
+    It fills the missing part of a photograph with grey, allocates what a
+    damaged header says, cuts 16 bits down to the upper 8, in which thermal
+    images and depth have a handful of grey levels, and some of its settings
+    do not turn the image while all others do.
 
     Args:
         loader (LoadImageFromFile): The transform of mmcv or mmdet.
@@ -223,10 +224,9 @@ def check_stock_loader(
     """
     if not os.path.isfile(path):
         return
-    with open(path, 'rb') as file:
-        head = file.read(26)
-    if not head:
-        raise ValueError(f"'{path}' is empty (0 bytes): replace the file")
+    content = read_bytes(path)
+    check_header(content, path)
+    head = content[:26]
     webp = _WEBP.match(head)
     turns = loader.color_type in ('color', 'grayscale')
     backends = ['pillow'] if webp else ['cv2', 'pillow', None]

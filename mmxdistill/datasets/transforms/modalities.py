@@ -134,7 +134,8 @@ class LoadModalities(BaseTransform):
 
         Raises:
             KeyError: The data set lacks a modality.
-            ValueError: The modalities have different sizes.
+            ValueError: The modalities have different sizes, or another one
+                than the record (``width``, ``height``) says.
         """
         paths = self.paths(results)
         results['modality_paths'] = paths
@@ -150,7 +151,9 @@ class LoadModalities(BaseTransform):
         if missing:
             results['missing_modalities'] = tuple(missing)
             images = _with_stand_ins(images, wanted, missing)
-        self._same_size({k: v.shape[:2] for k, v in images.items()}, paths)
+        sizes = {k: v.shape[:2] for k, v in images.items()}
+        self._same_size(sizes, paths)
+        self._size_of_record(sizes, results, paths)
         stacked = [
             image if image.ndim == 3 else image[..., None]
             for image in images.values()
@@ -178,8 +181,7 @@ class LoadModalities(BaseTransform):
             results (dict): Sample; not modified.
 
         Raises:
-            Exception: As :meth:`transform`; also if the image has another
-                size than its record (``width``, ``height``) says.
+            Exception: As :meth:`transform`.
         """
         paths = self.paths(results)
         results = {**results, 'modality_paths': paths}

@@ -123,6 +123,56 @@ def test_missing_partners_and_wrong_records_are_listed(voc):
     assert error.match(r"b\.jpg' is 40x30, but its record .* says 96x64")
 
 
+def test_wrong_records_are_refused_when_loaded(voc):
+    """Without the check before a run, which mmdet's data sets do not have."""
+    (voc / 'Annotations/b.xml').write_text(XML.format(*LARGE, 1, 1, 9, 9))
+    data = xml_data_set(voc, warp(voc))
+    assert data[0]['img'].shape[2] == 4
+    with pytest.raises(ValueError, match=r"b\.jpg' is 40x30, but its record"):
+        data[1]
+
+
+@pytest.mark.parametrize(
+    ('old', 'new'),
+    [
+        ('<name>person</name>', ''),
+        ('<bndbox>', '<box>'),
+        ('<xmin>1<', '<xmin>inf<'),
+        ('<width>40</width>', '<width/>'),
+        ('</annotation>', ''),
+    ],
+)
+def test_wrong_voc_xml_is_named(voc, old, new):
+    text = XML.format(*SMALL, 1, 1, 9, 9)
+    assert old in text
+    text = text.replace('</bndbox>', '</box>') if new == '<box>' else text
+    (voc / 'Annotations/b.xml').write_text(text.replace(old, new))
+    with pytest.raises(ValueError, match=r"b\.xml' cannot be read as VOC"):
+        xml_data_set(voc)
+
+
+def test_stock_loader_takes_no_damaged_file(voc, tmp_path):
+    """OpenCV fills with grey, or allocates what a length says."""
+    data = xml_data_set(voc, warp(voc))
+    path = voc / 'JPEGImages/b.jpg'
+    content = path.read_bytes()
+    path.write_bytes(content[:-40])
+    with pytest.raises(ValueError, match=r"b\.jpg' is no image any more"):
+        data[1]
+    large = content.find(b'\xff\xc0') + 5  # height and width of the frame
+    path.write_bytes(content[:large] + b'\x75\x30' * 2 + content[large + 4 :])
+    with pytest.raises(ValueError, match=r"b\.jpg' declares more than 100"):
+        data[1]
+    _, content = cv2.imencode('.png', np.zeros((30, 40, 3), np.uint8))
+    content = content.tobytes()
+    at = content.find(b'IDAT') - 4
+    png = tmp_path / 'a.png'
+    png.write_bytes(content[:at] + b'\x30' + content[at + 1 :])
+    load = LoadModalities(dict(rgb=COLOUR))
+    with pytest.raises(ValueError, match=r"a\.png' is no image any more"):
+        load(dict(img_path=str(png)))
+
+
 def test_check_dataset_knows_registration(voc):
     data = xml_data_set(voc, warp(voc))
     loader = data.pipeline.transforms[0]
