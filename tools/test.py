@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> None:
     from mmxdistill import compat
     from mmxdistill.engine import run_config as run
 
-    with short_errors(), run.registry_hints():
+    with short_errors(), run.plain_errors(), run.registry_hints():
         runner = run.build_runner(configure(args), 'test')
         if args.out is not None:
             from mmdet.evaluation import DumpDetResults

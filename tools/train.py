@@ -144,7 +144,7 @@ def main(argv: list[str] | None = None) -> None:
     from mmxdistill import compat
     from mmxdistill.engine import run_config as run
 
-    with short_errors(), run.registry_hints():
+    with short_errors(), run.plain_errors(), run.registry_hints():
         run.build_runner(configure(args), 'train').train()
     compat.close_processes()
 

@@ -1,6 +1,6 @@
 """Data sets of aligned images in several modalities."""
 
-from mmxdistill.datasets import transforms, voc_xml
+from mmxdistill.datasets import mmdet_inference, transforms, voc_xml
 from mmxdistill.datasets.caffe_sampler import CaffeEpochSampler
 from mmxdistill.datasets.class_uniform import (
     ClassUniformDataset,
@@ -22,6 +22,7 @@ __all__ = [
     'PairedCocoDataset',
     'PairedDataset',
     'ResumableInfiniteSampler',
+    'mmdet_inference',
     'transforms',
     'voc_xml',
 ]

@@ -17,6 +17,9 @@ from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmxdistill import compat, registry
+from mmxdistill.cli import own_message
+from mmxdistill.engine.labels import check_labels
+from mmxdistill.models.detectors import SupervisionTransfer
 from mmxdistill.models.pretrained import check_initializers
 from mmxdistill.parallel import describe_error
 
@@ -26,6 +29,7 @@ __all__ = [
     'build_runner',
     'draw_predictions',
     'load_config',
+    'plain_errors',
     'registry_hints',
     'resume',
     'scale_learning_rate',
@@ -303,7 +307,8 @@ def build_runner(cfg: Config, loop: str) -> Runner:
         Runner: The runner.
 
     Raises:
-        ConfigError: A component refuses its settings, or a file is missing.
+        ConfigError: A component refuses its settings, a file is missing or
+            cannot be loaded, or the model has other classes than the data.
     """
     try:
         with registry_hints():
@@ -314,10 +319,19 @@ def build_runner(cfg: Config, loop: str) -> Runner:
                 # Of a fusion; later it would fail at the first batch.
                 getattr(model, 'check_loaded', list)()
                 check_initializers(model)
-            # Is built when it is asked for.
-            _check_classes(model, getattr(runner, f'{loop}_loop').dataloader)
+            # They are built when they are asked for.
+            loops = ['train', 'val'] if loop == 'train' else [loop]
+            for name in loops:
+                built = getattr(runner, f'{name}_loop')
+                if built is not None:
+                    _check_classes(model, built)
     except (OSError, ValueError) as error:
         raise ConfigError(str(error)) from error
+    except KeyError as error:
+        message = own_message(error)
+        if message is None:
+            raise
+        raise ConfigError(message) from error
     except TypeError as error:
         # Others are errors of a program, for which one needs the traceback.
         if re.search(r'unexpected keyword|required .* argument', str(error)):
@@ -326,16 +340,28 @@ def build_runner(cfg: Config, loop: str) -> Runner:
     return runner
 
 
-def _check_classes(model: Any, loader: Any) -> None:
-    """Refuse data whose labels mean something else to the model."""
-    named = getattr(model, 'class_names', None)
-    classes = (getattr(loader.dataset, 'metainfo', None) or {}).get('classes')
-    if named and classes and tuple(classes) != tuple(named):
-        raise ConfigError(
-            f"the detector's classes are {list(named)}, in this order, but "
-            f'those of the data set are {list(classes)}: write the same in '
-            'both'
-        )
+def _check_classes(model: Any, loop: Any) -> None:
+    loader = getattr(loop, 'dataloader', None)
+    # A transfer needs no labels.
+    if loader is not None and not isinstance(model, SupervisionTransfer):
+        check_labels(model, loader.dataset)
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Say in a line what a run could not read.
+
+    Raises:
+        ConfigError: In place of an error of ours about a file or a key that
+            was met on the way.
+    """
+    try:
+        yield
+    except (KeyError, OSError, ValueError) as error:
+        message = own_message(error)
+        if message is None or isinstance(error, ConfigError):
+            raise
+        raise ConfigError(message) from error
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmdet.apis import DetInferencer, inference_detector, init_detector
 from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
 from mmengine.fileio import load
@@ -167,6 +168,16 @@ def test_equals_the_test_tool(folder, inferencer, tmp_path, monkeypatch):
             np.testing.assert_array_equal(
                 np.float32(one[key]), result['pred_instances'][key].numpy()
             )
+
+
+@pytest.mark.filterwarnings('ignore')
+def test_functions_of_mmdet_say_what_to_use(folder):
+    config, weights = str(folder / 'config.py'), str(folder / 'weights.pth')
+    detector = init_detector(config, weights, device='cpu')
+    with pytest.raises(ValueError, match='hha of each .*MultiModalInferencer'):
+        inference_detector(detector, str(folder / 'depth/a_d.png'))
+    with pytest.raises(ValueError, match=r'config.py.*MultiModalInferencer'):
+        DetInferencer(config, weights, 'cpu')
 
 
 def test_proposals(folder, inferencer):

@@ -45,6 +45,7 @@ _base_ = 'mmdet::yolox/yolox_tiny_8xb8-300e_coco.py'
 model = dict(
     _delete_=True,
     type='mmxdistill.LateFusionDetector',
+    backbone=dict(),
     data_preprocessor=dict(
         type='mmxdistill.MultiModalDataPreprocessor',
         modalities=dict(rgb='rgb', thermal='thermal'),
@@ -213,6 +214,17 @@ def test_equals_the_test_tool(folder, expected, tmp_path, monkeypatch):
             )
 
 
+def test_other_number_of_classes(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(Config, 'pretty_text', '')
+    cfg = run_config.load_config(
+        str(folder / 'fusion.py'), work_dir=str(tmp_path)
+    )
+    cfg.load_from = str(folder / 'fusion.pth')
+    cfg.test_dataloader.dataset.metainfo.classes = ('person',)
+    with pytest.raises(ValueError, match=r'num_classes=2 of model.streams.r'):
+        run_config.build_runner(cfg, 'test')
+
+
 def test_arrays_lists_folders_and_batches(folder, inferencer, expected):
     first = arrays(folder, STEMS[0])
     before = {name: image.copy() for name, image in first.items()}
@@ -353,6 +365,19 @@ def test_functions_of_mmdet(folder, tmp_path):
     both = Compose([TRANSFORMS.build(step) for step in pipeline])
     assert both(dict(img_path=path))['inputs'].equal(data['inputs'])
     assert data['inputs'].float().std() > 50
+
+
+@pytest.mark.filterwarnings('ignore')
+def test_functions_of_mmdet_say_what_pairs_need(folder):
+    config, weights = (str(folder / f'fusion.{x}') for x in ('py', 'pth'))
+    detector = init_detector(config, weights, device='cpu')
+    path = str(folder / f'visible/{STEMS[0]}.jpg')
+    message = r'loads rgb and thermal .*MultiModalInferencer.*\(rgb=..., th'
+    for image in (path, cv2.imread(path)):
+        with pytest.raises(ValueError, match=message):
+            inference_detector(detector, image)
+    with pytest.raises(ValueError, match=message):
+        DetInferencer(config, weights, 'cpu')
 
 
 @pytest.mark.parametrize(

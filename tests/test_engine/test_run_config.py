@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from mmcv.transforms import Compose
 from mmengine.config import Config
+from mmengine.runner import Runner
 
+from mmxdistill.engine import run_config
 from mmxdistill.engine.run_config import add_flipped_views
 
 TEXT = """
@@ -123,3 +125,28 @@ def test_own_pipeline_and_model_are_used():
 def test_not_clear_how_to_mirror(changes, message):
     with pytest.raises(ValueError, match=f'--tta: .*{message}'):
         add_flipped_views(read(**changes))
+
+
+@pytest.mark.parametrize(
+    ('loop', 'error'),
+    [
+        ('val', ValueError('2 of 9 samples cannot be loaded')),
+        ('val', FileNotFoundError("'a.json' does not exist")),
+        ('train', ValueError('num_classes=3')),
+    ],
+)
+def test_data_of_validation_are_met_before_training(monkeypatch, loop, error):
+    class Stub:
+        def __init__(self, cfg):
+            self.model = None
+
+        def __getattr__(self, name):
+            if name == f'{loop}_loop':
+                raise error
+
+    monkeypatch.setattr(Runner, 'from_cfg', Stub)
+    cfg = Config(dict(load_from='a.pth'))
+    with pytest.raises(run_config.ConfigError, match=str(error)):
+        run_config.build_runner(cfg, 'train')
+    if loop == 'val':
+        run_config.build_runner(cfg, 'test')

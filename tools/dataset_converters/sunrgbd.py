@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> None:
     """Convert, or say what is wrong."""
     args = parse_args(argv)
-    run_command(lambda: run(args))
+    run_command(lambda: run(args), resumes=True)
 
 
 if __name__ == '__main__':

@@ -354,14 +354,12 @@ def main() -> None:
     args = parse_args()
     names = args.readers or list(READERS)
     state = State(args.state)
-    for end in range(_ROUND, args.mutations + _ROUND, _ROUND):
+    for number in range(_ROUND, args.mutations + _ROUND, _ROUND):
+        end = min(number, args.mutations)
         for name in names:
-            start = time.monotonic()
-            end = min(end, args.mutations)
             tried = state.advance(READERS[name], end, args.keep)
             if tried:
-                seconds = time.monotonic() - start
-                print(f'{name}: {tried} up to {end}, {seconds:.0f} s')
+                print(f'{name}: {tried} up to {end}', flush=True)
                 state.report(name)
     print('reader: mutations, findings')
     total = 0

@@ -69,6 +69,9 @@ class LateFusionDetector(BaseDetector):
         data_preprocessor (dict): A :class:`MultiModalDataPreprocessor`; an
             entry ``thermal='thermal'`` takes mean, std and order of the
             channels from the config of that stream.
+        backbone (dict, optional): Not used. ``init_detector`` of mmdet looks
+            for it, and cannot say that pairs need ``MultiModalInferencer``
+            where it is not there.
         init_cfg (dict, optional): See mmengine.
 
     Raises:
@@ -89,8 +92,13 @@ class LateFusionDetector(BaseDetector):
         absent: Sequence[str] = (),
         test_cfg: dict | None = None,
         data_preprocessor: dict | nn.Module | None = None,
+        backbone: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
+        if backbone:
+            raise ValueError(
+                f'backbone={backbone}: the backbones are those of the streams'
+            )
         if not streams:
             raise ValueError('streams: give at least one detector')
         networks = {
