@@ -15,7 +15,7 @@ KITCHEN_CLASSES = ('box', 'chair', 'counter', 'table', 'television')
 SYNTHETIC_CLASSES = ('box', 'chair', 'lamp', 'table', 'television')
 ROAD_CLASSES = ('person', 'bike', 'car')
 STEMS = [f'img_{number:04d}' for number in range(5001, 5004)]
-VIDEO = 'clap/video'
+VIDEO, ACTION = 'clap/video', 'Archery/v_Archery_g01_c01'
 BOX = [12, 8, 30, 30]  # x, y, width, height
 # The camera of the kitchen is that of images of 640x480.
 KITCHEN = 10
@@ -74,14 +74,14 @@ def write_all(root: Path) -> None:
     (road / 'unlabelled.txt').write_text(f'{STEMS[0]}.jpg')
 
     jhmdb, ucf101 = data / 'jhmdb', data / 'ucf101'
-    for folder in (jhmdb, ucf101):
+    for folder, video in ((jhmdb, VIDEO), (ucf101, ACTION)):
         write_images(
-            folder, f'frames/{VIDEO}/{{}}.png', f'flow/{VIDEO}/{{}}.png'
+            folder, f'frames/{video}/{{}}.png', f'flow/{video}/{{}}.png'
         )
     for split in ('train', 'test'):
         file = f'annotations_{split}1.json'
         write_boxes(jhmdb, file, JHMDB_CLASSES, f'{VIDEO}/{{}}.png')
-        lines = '\n'.join(f'{VIDEO}/{stem}' for stem in STEMS)
+        lines = '\n'.join(f'{ACTION}/{stem}' for stem in STEMS)
         (ucf101 / f'{split}list01.txt').write_text(lines)
     write_proposals(jhmdb / 'proposals.pkl', 'video/{}.png')
 

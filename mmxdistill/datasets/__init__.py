@@ -8,7 +8,11 @@ from mmxdistill.datasets.class_uniform import (
 )
 from mmxdistill.datasets.mirrored import MirroredDataset
 from mmxdistill.datasets.paired import PairedCocoDataset, PairedDataset
-from mmxdistill.datasets.published import JHMDBDataset, NYUD2Dataset
+from mmxdistill.datasets.published import (
+    JHMDBDataset,
+    NYUD2Dataset,
+    UCF101Dataset,
+)
 from mmxdistill.datasets.samplers import DrawIndex, ResumableInfiniteSampler
 
 __all__ = [
@@ -22,6 +26,7 @@ __all__ = [
     'PairedCocoDataset',
     'PairedDataset',
     'ResumableInfiniteSampler',
+    'UCF101Dataset',
     'mmdet_inference',
     'transforms',
     'voc_xml',

@@ -31,6 +31,7 @@ class Job:
         seconds: Roughly, on one core.
         checkpoints: Settings of the config -> the training whose last
             checkpoint they are set to.
+        settings: Further settings of the config.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Job:
     shows: str
     seconds: int
     checkpoints: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +150,8 @@ def make_steps(
             )
         folder = home / prefix / job.name
         settings: dict[str, Any] = {
-            key: last[name] for key, name in job.checkpoints.items()
+            **job.settings,
+            **{key: last[name] for key, name in job.checkpoints.items()},
         }
         command: list[Any]
         if isinstance(job, Evaluation):

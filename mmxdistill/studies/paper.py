@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ['DATA', 'METRICS', 'ROWS', 'Row', 'select']
+__all__ = ['DATA', 'METRICS', 'ROWS', 'SPLITS', 'Row', 'select']
 
 # Data sets, as they are told in the report.
-DATA = dict(
-    nyud2='NYUD2', jhmdb='JHMDB (split 1)', generated='generated rooms'
-)
+DATA = dict(nyud2='NYUD2', jhmdb='JHMDB', generated='generated rooms')
+# Data set, as configs end with -> its splits: the mean over them counts.
+SPLITS = dict(jhmdb=(1, 2, 3))
 # Metrics of the tables -> their keys in the results of a test.
 METRICS = {
     'mAP': 'voc/mAP',
@@ -88,10 +88,12 @@ def _fusion(name: str, generated: str) -> tuple[str, str]:
     )
 
 
-def _regions(name: str, generated: str = '') -> tuple[str, str]:
+def _regions(
+    name: str, generated: str = '', data: str = 'nyud2'
+) -> tuple[str, str]:
     folder = 'region_detection/hypercolumn'
     return (
-        f'{folder}_{name}_nyud2.py',
+        f'{folder}_{name}_{data}.py',
         f'{folder}_{generated}_synthetic.py' if generated else '',
     )
 
@@ -112,7 +114,6 @@ _T1, _S41 = 'Table 1 (val)', 'Section 4.1 (val)'
 _T2, _T3 = 'Table 2 (val)', 'Table 3 (test)'
 _T4, _T5 = 'Table 4 (val)', 'Table 5 (test)'
 _T6, _T7 = 'Table 6 (test)', 'Table 7 (JHMDB, mean over 3 splits)'
-_NO_TEST = 'configs of region detection on trainval and test'
 
 ROWS: tuple[Row, ...] = (
     _row(
@@ -189,7 +190,7 @@ ROWS: tuple[Row, ...] = (
     ),
     _row(
         *(_T2, '2-rgb-fc7', 'RGB, fc7', (26.3, 14.8)),
-        *_regions('caffenet_rgb_fc7_200k'),
+        *_regions('caffenet_rgb_fc7_200k', 'caffenet-s_rgb_fc7_400'),
     ),
     _row(
         *(_T2, '2-rgb', 'RGB, fc7 + pool2 + conv4', (29.8, 18.3)),
@@ -197,7 +198,7 @@ ROWS: tuple[Row, ...] = (
     ),
     _row(
         *(_T2, '2-d-fc7', 'HHA, fc7', (28.4, 17.4)),
-        *_regions('caffenet_hha_fc7_200k'),
+        *_regions('caffenet_hha_fc7_200k', 'caffenet-s_hha_fc7_400'),
     ),
     _row(
         *(_T2, '2-d', 'HHA, fc7 + pool2 + conv4', (31.5, 19.6)),
@@ -213,11 +214,11 @@ ROWS: tuple[Row, ...] = (
     ),
     _row(
         *(_T3, '3-rgb-d', 'RGB + HHA', (40.5, 25.4)),
-        lacks=_NO_TEST,
+        *_regions('caffenet_rgb-hha_st-vgg16', data='nyud2-trainval'),
     ),
     _row(
         *(_T3, '3-vgg-d', 'RGB (VGG) + HHA', (42.1, 26.9)),
-        lacks=_NO_TEST,
+        *_regions('vgg16-caffenet_rgb-hha_st-vgg16', data='nyud2-trainval'),
     ),
     _row(_T5, '5-rgb', 'RGB, zero-shot', 33.0, *_zero_shot('rgb')),
     _row(_T5, '5-d', 'HHA, zero-shot', 30.4, *_zero_shot('hha')),
@@ -261,7 +262,7 @@ ROWS: tuple[Row, ...] = (
     ),
     _row(
         *(_T7, '7-supervised', 'Flow, supervised pre-training', 38.4),
-        lacks='config of the supervised pre-training on UCF101',
+        _rcnn('caffenet', 'flow_supervised', '40k_jhmdb'),
     ),
     _row(
         *(_T7, '7-transfer', 'Flow, taught by RGB', 35.7),

@@ -13,14 +13,15 @@ from mmengine.config import Config
 from mmxdistill import config_path
 from mmxdistill.models.networks import names_weights, resolve_network
 from mmxdistill.studies.jobs import Evaluation, Job, Step, Training, make_steps
-from mmxdistill.studies.paper import DATA, Row
+from mmxdistill.studies.paper import DATA, SPLITS, Row
 
 __all__ = [
     'blocked',
     'jobs_of',
     'load_config',
     'plan_rows',
-    'test_name',
+    'test_names',
+    'training_names',
     'trainings_of',
     'transfer_tests',
 ]
@@ -83,18 +84,33 @@ def trainings_of(config: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def _splits(config: str) -> tuple[int, ...]:
+    """Splits of the data set of a config; 0 if it has no others."""
+    return SPLITS.get(Path(config).stem.rpartition('_')[2], (0,))
+
+
+def _name(config: str, split: int) -> str:
+    return Path(config).stem + (f'-split{split}' if split else '')
+
+
+def training_names(config: str) -> list[str]:
+    """Names of the jobs that train a config, on all splits of its data."""
+    return [_name(config, split) for split in _splits(config)]
+
+
+def test_names(config: str) -> list[str]:
+    """Names of the jobs that test a config, likewise."""
+    return [f'test_{name}' for name in training_names(config)]
+
+
 def transfer_tests(config: str) -> list[str]:
     """Names of the jobs that measure the transfers of a row."""
     return [
-        test_name(training)
+        name
         for training in trainings_of(config)
         if 'transfer_points' in load_config(training).model
+        for name in test_names(training)
     ]
-
-
-def test_name(config: str) -> str:
-    """Name of the job that tests a config."""
-    return f'test_{Path(config).stem}'
 
 
 def jobs_of(configs: Sequence[str]) -> list[Job]:
@@ -108,40 +124,67 @@ def jobs_of(configs: Sequence[str]) -> list[Job]:
     """
     jobs: dict[str, Job] = {}
     for row in configs:
-        for config in trainings_of(row):
-            stem = Path(config).stem
-            starts = {k: Path(v).stem for k, v in _starts(config).items()}
-            iterations = load_config(config).train_cfg.max_iters
-            jobs.setdefault(
-                stem,
-                Training(
-                    name=stem,
-                    config=config,
-                    shows=f'Trains {config}.',
-                    seconds=round(iterations * _ITERATION),
-                    checkpoints=starts,
-                ),
-            )
-            if config == row or 'transfer_points' in load_config(config).model:
-                jobs.setdefault(test_name(config), _test(config, stem))
-        jobs.setdefault(test_name(row), _test(row))
+        trained = trainings_of(row)
+        for config in trained:
+            measured = 'transfer_points' in load_config(config).model
+            for split in _splits(config):
+                job = _training(config, split)
+                jobs.setdefault(job.name, job)
+                if config == row or measured:
+                    test = _test(config, split, job.name)
+                    jobs.setdefault(test.name, test)
+        if row not in trained:
+            for split in _splits(row):
+                test = _test(row, split)
+                jobs.setdefault(test.name, test)
     return list(jobs.values())
 
 
-def _test(config: str, tests: str = '') -> Evaluation:
+def _training(config: str, split: int) -> Training:
+    iterations = load_config(config).train_cfg.max_iters
+    return Training(
+        name=_name(config, split),
+        config=config,
+        shows=f'Trains {config}.',
+        seconds=round(iterations * _ITERATION),
+        checkpoints=_names_of_starts(config, split),
+        settings=_split_settings(split, ('train', 'val')),
+    )
+
+
+def _test(config: str, split: int, tests: str = '') -> Evaluation:
     return Evaluation(
-        name=test_name(config),
+        name=f'test_{_name(config, split)}',
         config=config,
         tests=tests,
         predictions=False,
         shows=f'Tests {config}.',
         seconds=15,
         checkpoints={
-            key: Path(start).stem
-            for key, start in _starts(config).items()
+            key: start
+            for key, start in _names_of_starts(config, split).items()
             if key.startswith('model.') and '.init_cfg.' not in key
         },
+        settings=_split_settings(split, ('test',)),
     )
+
+
+def _names_of_starts(config: str, split: int) -> dict[str, str]:
+    return {
+        key: _name(start, split if split in _splits(start) else 0)
+        for key, start in _starts(config).items()
+    }
+
+
+def _split_settings(split: int, loaders: Sequence[str]) -> dict[str, str]:
+    """Annotations of a split; configs are written for the first one."""
+    if not split:
+        return {}
+    return {
+        f'{name}_dataloader.dataset.ann_file': 'annotations_'
+        f'{"train" if name == "train" else "test"}{split}.json'
+        for name in loaders
+    }
 
 
 def blocked(row: Row, data: str) -> str:
@@ -164,24 +207,28 @@ def blocked(row: Row, data: str) -> str:
                 missing[f'checkpoint {value}'] = None
         if data == 'generated':  # they are made by the first step
             continue
-        for path in _annotations(cfg):
-            if not path.is_file():
-                missing[f'data {path}'] = None
+        for split in _splits(config):
+            for path in _annotations(cfg, split):
+                if not path.is_file():
+                    missing[f'data {path}'] = None
     return ', '.join(missing)
 
 
-def _annotations(node: Any) -> Iterator[Path]:
+def _annotations(node: Any, split: int) -> Iterator[Path]:
     """Annotations and proposals that the data sets of a config read."""
     if isinstance(node, Mapping):
         if 'data_root' in node:
             for key in ('ann_file', 'proposal_file'):
-                if node.get(key):
-                    yield Path(node['data_root'], node[key])
+                name = node.get(key)
+                if name and split and key == 'ann_file':
+                    name = re.sub(r'\d(?=\.json$)', str(split), name)
+                if name:
+                    yield Path(node['data_root'], name)
         for child in node.values():
-            yield from _annotations(child)
+            yield from _annotations(child, split)
     elif isinstance(node, (list, tuple)):
         for child in node:
-            yield from _annotations(child)
+            yield from _annotations(child, split)
 
 
 def plan_rows(

@@ -15,7 +15,8 @@ from mmxdistill.studies.paper import DATA, METRICS, Row
 from mmxdistill.studies.paper_jobs import (
     blocked,
     load_config,
-    test_name,
+    test_names,
+    training_names,
     trainings_of,
     transfer_tests,
 )
@@ -108,10 +109,12 @@ def _fill(result: Result, home: Path, seeds: Sequence[int] | None) -> None:
         if seeds is None or seed in seeds
     }
     for seed, folder in chosen.items():
-        found = _read(folder / test_name(config))
+        # On all splits of the data, or it is no result.
+        found = [_read(folder / test) for test in test_names(config)]
         for metric in result.row.published:
-            if METRICS[metric] in found:
-                value = 100 * found[METRICS[metric]]
+            key = METRICS[metric]
+            if all(key in metrics for metrics in found):
+                value = 100 * statistics.mean(m[key] for m in found)
                 result.values.setdefault(metric, {})[seed] = value
         for test in transfer_tests(config):
             for key, value in _read(folder / test).items():
@@ -120,7 +123,11 @@ def _fill(result: Result, home: Path, seeds: Sequence[int] | None) -> None:
                     result.explained.setdefault(point, {})[seed] = value
     for training in trainings_of(config):
         batch_size = load_config(training).train_dataloader.batch_size
-        runs = [folder / Path(training).stem for folder in chosen.values()]
+        runs = [
+            folder / name
+            for folder in chosen.values()
+            for name in training_names(training)
+        ]
         logs = [log for run in runs if (log := _training_log(run))]
         # Of the runs, not of the config: they may have been shorter.
         steps = sorted({max(log) for log in logs})

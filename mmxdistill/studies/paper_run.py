@@ -11,7 +11,7 @@ from mmxdistill.studies.paper import Row
 from mmxdistill.studies.paper_jobs import (
     blocked,
     plan_rows,
-    test_name,
+    test_names,
     trainings_of,
     transfer_tests,
 )
@@ -113,7 +113,7 @@ def _report_crashes(
     failed = 0
     for row in rows:
         config = row.configs[data]
-        tests = [test_name(config), *transfer_tests(config)]
+        tests = [*test_names(config), *transfer_tests(config)]
         found = {
             found.name: found
             for seed in seeds

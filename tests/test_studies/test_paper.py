@@ -100,6 +100,48 @@ def test_what_is_trained_before():
         )
 
 
+def test_jhmdb_is_trained_and_tested_on_three_splits():
+    config = ROW['7-transfer'].configs['jhmdb']
+    stem, home = Path(config).stem, Path('wd/jhmdb')
+    steps = paper_jobs.plan_rows(
+        [ROW['7-transfer']], 'jhmdb', home, [0], TOOLS
+    )
+    names = [step.name for step in steps]
+    assert len(names) == 2 + 2 * 3  # the transfer is of UCF101: once
+    assert len([name for name in names if '_ucf101' in name]) == 2
+    by_name = {step.name: ' '.join(step.command) for step in steps}
+    for split in (1, 2, 3):
+        train = by_name[f'seed_0/{stem}-split{split}']
+        assert (
+            f'train_dataloader.dataset.ann_file=annotations_train{split}.'
+            in train
+        )
+        assert (
+            f'val_dataloader.dataset.ann_file=annotations_test{split}.'
+            in train
+        )
+        assert 'pool5_100k_ucf101/iter_100000.pth' in train
+        test = by_name[f'seed_0/test_{stem}-split{split}']
+        assert (
+            f'test_dataloader.dataset.ann_file=annotations_test{split}.'
+            in test
+        )
+        assert f'{stem}-split{split}/iter_40000.pth' in test
+    tests = [step for step in steps if f'/test_{stem}' in step.name]
+    for step, ap in zip(tests, (0.2, 0.3, 0.7), strict=True):
+        collected = paper_report.collect(
+            [ROW['7-transfer']], Path('wd'), ['jhmdb']
+        )
+        assert not collected[0].values  # a part is no result
+        done(step, {'voc/mAP': ap})
+    (result,) = paper_report.collect(
+        [ROW['7-transfer']], Path('wd'), ['jhmdb']
+    )
+    assert result.values == {'mAP': {0: pytest.approx(40)}}
+    reason = paper_jobs.blocked(ROW['7-transfer'], 'jhmdb')
+    assert 'jhmdb/annotations_test3.json' in reason
+
+
 def test_rows_share_trainings_and_leave_no_checkpoint_to_chance():
     rows = paper.select('1B 2A 3D vgg-vgg 4-pool5 2-rgb-d'.split())
     jobs = paper_jobs.jobs_of([row.configs['generated'] for row in rows])
@@ -211,7 +253,9 @@ def test_report():
     assert by_row['1B', 'mAP', 'NYUD2'][4].startswith('blocked: checkpoint')
     assert by_row['sigmoid', 'mAP', 'NYUD2'][3] == 'not at hand'
     assert by_row['2-d', 'AP^r 0.7', 'NYUD2'][3] == '19.6'
-    assert by_row['7-supervised', 'mAP', ''][4].startswith('blocked: config')
+    blocked = by_row['7-supervised', 'mAP', 'JHMDB'][4]
+    assert blocked.startswith('blocked: checkpoint checkpoints/caffenet.pth')
+    assert 'ucf101/trainlist01.txt' in blocked
     lines = list(csv.DictReader(table.splitlines()))
     ours = [
         (line['metric'], line['seed'], float(line['ours']))
