@@ -44,10 +44,12 @@ def test_commands(page):
         for module in ('converters/arguments', 'options'):
             if f'mmxdistill.{module.replace("/", ".")}' in source:
                 source += (ROOT / f'mmxdistill/{module}.py').read_text()
-        if words[1] in ('tools/test.py', 'tools/quickstart.sh'):
-            partner = {'tools/test.py': 'train.py'}.get(
-                words[1], 'quickstart.py'
-            )
+        partner = {
+            'tools/test.py': 'train.py',
+            'tools/cache_teacher.py': 'train.py',
+            'tools/quickstart.sh': 'quickstart.py',
+        }.get(words[1])
+        if partner is not None:
             source += (ROOT / 'tools' / partner).read_text()
         for word in words[2:]:
             if word.startswith('--'):

@@ -27,6 +27,10 @@ RUNS = {
     'roi_pool': [
         '--rois 3 --channels 2 --map 8 9 --seconds 0.001',
     ],
+    'teacher_cache': [
+        '--pair caffenet-caffenet --size 60 64 --batch 1 --batches 2 '
+        '--rounds 2 --dtypes int8',
+    ],
     'transfer_step': [
         '--size 60 64 --batch 1 --rounds 1',
         '--pairs squeezenet-squeezenet --dtype bf16 --size 60 64 --rounds 2',

@@ -33,6 +33,7 @@ __all__ = [
     'TURNING',
     'UNRECORDED',
     'check_data_set',
+    'data_sets',
     'is_a',
     'teach_stock_transforms',
     'walk',
@@ -369,18 +370,18 @@ def _checking(init: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(init)
     def checked(self: Any, *args: Any, **kwargs: Any) -> None:
         init(self, *args, **kwargs)
-        for inner in _data_sets(self.dataset):
+        for inner in data_sets(self.dataset):
             check_data_set(inner, self.pipeline)
 
     checked.unchecked = init  # type: ignore[attr-defined]
     return checked
 
 
-def _data_sets(dataset: Any) -> Iterator[Any]:
+def data_sets(dataset: Any) -> Iterator[Any]:
     """Data sets inside of wrappers."""
     for inner in getattr(dataset, 'datasets', ()):
-        yield from _data_sets(inner)
+        yield from data_sets(inner)
     if hasattr(dataset, 'dataset'):
-        yield from _data_sets(dataset.dataset)
+        yield from data_sets(dataset.dataset)
     elif not hasattr(dataset, 'datasets'):
         yield dataset

@@ -4,6 +4,7 @@ from mmxdistill.engine.hooks.box_normalization import (
     BoxTargetNormalizationHook,
 )
 from mmxdistill.engine.hooks.iteration_seed import IterationSeedHook
+from mmxdistill.engine.hooks.teacher_cache import TeacherCacheHook
 from mmxdistill.engine.hooks.transfer_calibration import (
     TransferCalibrationHook,
 )
@@ -11,5 +12,6 @@ from mmxdistill.engine.hooks.transfer_calibration import (
 __all__ = [
     'BoxTargetNormalizationHook',
     'IterationSeedHook',
+    'TeacherCacheHook',
     'TransferCalibrationHook',
 ]

@@ -3,40 +3,44 @@
 from __future__ import annotations
 
 import copy
-import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from mmdet.models.detectors import BaseDetector
 from mmdet.structures import SampleList
 from mmdet.structures.bbox import bbox2roi
-from mmengine.logging import print_log
 from mmengine.model import ModuleList
 from torch import Tensor, nn
 
 from mmxdistill.models.detectors.shared_features import SharedFeatures
 from mmxdistill.models.detectors.student_keys import use_student_keys
+from mmxdistill.models.detectors.teacher_cache import (
+    Taught,
+    TeacherCache,
+    build_cache,
+)
 from mmxdistill.models.detectors.teachers import (
     build_teacher,
     by_role,
     find_channels,
 )
 from mmxdistill.models.detectors.transfer_grids import (
-    check_grids,
     explain_mismatch,
     padded_sizes,
     valid_cells,
 )
 from mmxdistill.models.detectors.transfer_point import TransferPoint
-from mmxdistill.models.features import FeatureExtractor
+from mmxdistill.models.detectors.transfer_wiring import (
+    connect,
+    freeze_unreached,
+    teacher_of,
+)
 from mmxdistill.models.networks import build_network, resolve_network
 from mmxdistill.models.preprocessing import fill_statistics
 from mmxdistill.registry import MODELS
 
 __all__ = ['SupervisionTransfer']
-
-_SHOWN = 3
 
 Pair = tuple[Tensor, Tensor]
 
@@ -74,6 +78,10 @@ class SupervisionTransfer(BaseDetector):
         student_loss_weight (float): Weight of the student detector's own loss
             on the pairs that are labelled, computed from the same features.
             Defaults to 0: it is not computed.
+        teacher_cache (dict, optional): ``dict(path=..., dtype='float16',
+            max_gb=None, stale='error')``: keep the teachers' features of the
+            training images in a folder and compute each once; see
+            :class:`TeacherCache`. Needs the :class:`TeacherCacheHook`.
         data_preprocessor (dict): A :class:`MultiModalDataPreprocessor`; an
             entry ``rgb='teacher'`` takes mean, std and order of the channels
             from the config of the teacher.
@@ -94,6 +102,7 @@ class SupervisionTransfer(BaseDetector):
         modalities: dict[str, str | Sequence[str]],
         num_rois: int = 64,
         student_loss_weight: float = 0.0,
+        teacher_cache: Mapping | None = None,
         data_preprocessor: dict | nn.Module | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
@@ -133,7 +142,19 @@ class SupervisionTransfer(BaseDetector):
                     'student_loss_weight needs a detector as student, found '
                     f'the backbone {type(network).__name__}'
                 )
-        self._connect()
+        self.teacher_features = connect(
+            self.points,
+            {**self.teachers, 'student': network},
+            self._channels,
+            self.divisor,
+            bool(student_loss_weight),
+        )
+        self.student_features = self.teacher_features.pop('student')
+        self._unreached = self.student_features.unreached()
+        freeze_unreached(network, self._unreached, bool(student_loss_weight))
+        self.teacher_cache: TeacherCache | None = None
+        if teacher_cache is not None:
+            self.teacher_cache = build_cache(self, teacher_cache, modalities)
 
     @property
     def points(self) -> list[TransferPoint]:
@@ -154,88 +175,6 @@ class SupervisionTransfer(BaseDetector):
     def divisor(self) -> int:
         """Height and width of a batch are multiples of it."""
         return int(getattr(self.data_preprocessor, 'pad_size_divisor', 1))
-
-    def _connect(self) -> None:
-        """Find the features, fit the adaptations, freeze what stays."""
-        names: dict[str, list[str]] = {role: [] for role in self.teachers}
-        for point in self.points:
-            role, feature = self._teacher_of(point)
-            names[role].append(feature)
-        unused = [role for role, wanted in names.items() if not wanted]
-        if unused:
-            raise ValueError(f'no transfer point names the teacher {unused}')
-        self.teacher_features = {
-            role: self._extractor(self.teachers[role], role, wanted)
-            for role, wanted in names.items()
-        }
-        self.student_features = self._extractor(
-            self.student_network, 'student', [p.student for p in self.points]
-        )
-        own = self.student_features.infos
-        for point in self.points:
-            role, feature = self._teacher_of(point)
-            extractor = self.teacher_features[role]
-            point.infer(own[point.student], extractor.infos[feature])
-            check_grids(
-                point,
-                (self.student_features, point.student),
-                (extractor, feature),
-                self.divisor,
-            )
-            _log(
-                f'transfer point {point.name}: {extractor.infos[feature]} of '
-                f'the {role} -> {own[point.student]} of the student'
-            )
-        self._unreached = self.student_features.unreached()
-        if self._unreached:
-            self._freeze_unreached()
-
-    def _extractor(
-        self, network: Any, role: str, names: Sequence[str]
-    ) -> FeatureExtractor:
-        channels = self._channels[role]
-        count = (
-            channels.stop - channels.start
-            if isinstance(channels, slice)
-            else len(channels)
-        )
-        # Whoever computes the student's own loss needs all of extract_feat.
-        whole = role == 'student' and bool(self.student_loss_weight)
-        return FeatureExtractor(
-            network, names, role, count, self.divisor, whole
-        )
-
-    def _teacher_of(self, point: TransferPoint) -> tuple[str, str]:
-        """Role of the teacher, and the name of its feature."""
-        if list(self.teachers) == ['teacher']:
-            return 'teacher', point.teacher
-        role, _, feature = point.teacher.partition('.')
-        if role not in self.teachers:
-            raise ValueError(
-                f"transfer point '{point.teacher}': start with the name of a "
-                f"teacher and a dot, as in '{next(iter(self.teachers))}."
-                f"{point.teacher}'; there are {list(self.teachers)}"
-            )
-        return role, feature
-
-    def _freeze_unreached(self) -> None:
-        """Leave alone what gets no gradient, so that DDP need not look."""
-        parameters = dict(self.student_network.named_parameters())
-        if not self.student_loss_weight:
-            for key in self._unreached:
-                parameters[key].requires_grad_(False)
-        total = sum(p.numel() for p in parameters.values())
-        count = sum(parameters[key].numel() for key in self._unreached)
-        _log(
-            f'{count:,} of {total:,} weights of the student get no gradient '
-            f'from the transfer ({len(self._unreached)} parameters: '
-            f'{", ".join(self._unreached[:_SHOWN])}, ...) and '
-            + (
-                'learn from labels only'
-                if self.student_loss_weight
-                else 'are frozen'
-            )
-        )
 
     def _apply(self, fn: Any, recurse: bool = True) -> SupervisionTransfer:
         """Move teachers along: to(), cuda(), half(), ... end up here."""
@@ -261,13 +200,13 @@ class SupervisionTransfer(BaseDetector):
         extractors = [*self.teacher_features.values(), self.student_features]
         if any(extractor.needs_rois for extractor in extractors):
             rois = self._sample_rois(batch_data_samples, batch_inputs)
-        with torch.no_grad():
-            taught = {
-                role: extractor(
-                    self._part(role, batch_inputs), rois, batch_data_samples
-                )
-                for role, extractor in self.teacher_features.items()
-            }
+        # Only the training's images were found to come again.
+        if self.teacher_cache is not None and self.training:
+            taught = self.teacher_cache.features(
+                self.teach, batch_inputs, batch_data_samples or ()
+            )
+        else:
+            taught = self.teach(batch_inputs, batch_data_samples, rois)
         student = self.student_features(
             self._part('student', batch_inputs), rois, batch_data_samples
         )
@@ -275,9 +214,33 @@ class SupervisionTransfer(BaseDetector):
             self.student_features.check_gradients(student)
         pairs = []
         for point in self.points:
-            role, feature = self._teacher_of(point)
+            role, feature = teacher_of(point, self.teachers)
             pairs.append((student[point.student], taught[role][feature]))
         return pairs
+
+    @torch.no_grad()
+    def teach(
+        self,
+        inputs: Tensor,
+        samples: SampleList | None,
+        rois: Tensor | None = None,
+    ) -> Taught:
+        """Compute the features of the teachers.
+
+        Args:
+            inputs (Tensor): (N, sum of channels, H, W).
+            samples (list[DetDataSample], optional): What a transformer's head
+                wants to know of the images.
+            rois (Tensor, optional): (R, 5), for features per RoI.
+
+        Returns:
+            dict[str, dict[str, Tensor]]: Role of the teacher -> name ->
+            (N, C, h, w), or (R, C) per RoI.
+        """
+        return {
+            role: extractor(self._part(role, inputs), rois, samples)
+            for role, extractor in self.teacher_features.items()
+        }
 
     def _part(self, role: str, batch_inputs: Tensor) -> Tensor:
         return batch_inputs[:, self._channels[role]]
@@ -326,7 +289,7 @@ class SupervisionTransfer(BaseDetector):
             strict=True,
         ):
             student, teacher = point(*pair)
-            role, feature = self._teacher_of(point)
+            role, feature = teacher_of(point, self.teachers)
             extractor = self.teacher_features[role]
             if student.shape != teacher.shape:
                 raise ValueError(
@@ -378,8 +341,10 @@ class SupervisionTransfer(BaseDetector):
                 RoI; some have boxes, if ``student_loss_weight`` is set.
 
         Returns:
-            dict[str, Tensor]: ``loss_<point>`` per transfer point, and
-            ``student.<loss>`` per loss of the student.
+            dict[str, Tensor]: ``loss_<point>`` per transfer point,
+            ``student.<loss>`` per loss of the student, and
+            ``teacher_cached``, the share of the images whose features were
+            in the cache.
         """
         if not self.student_loss_weight:
             return self._transfer_losses(batch_inputs, batch_data_samples)
@@ -405,12 +370,17 @@ class SupervisionTransfer(BaseDetector):
     def _transfer_losses(
         self, inputs: Tensor, samples: SampleList
     ) -> dict[str, Any]:
-        return {
+        losses = {
             f'loss_{point.name}': point.measure(*compared)
             for point, compared in zip(
                 self.points, self.compare(inputs, samples), strict=True
             )
         }
+        if self.teacher_cache is not None and self.training:
+            # No loss: the log shows it.
+            share = self.teacher_cache.last_found / max(len(samples), 1)
+            losses['teacher_cached'] = inputs.new_tensor(share)
+        return losses
 
     def predict(
         self,
@@ -470,7 +440,3 @@ class SupervisionTransfer(BaseDetector):
             dict[str, Tensor]: Feature per name, before the adaptation.
         """
         return self.student_features(self._part('student', batch_inputs))
-
-
-def _log(message: str) -> None:
-    print_log(message, logger='current', level=logging.INFO)

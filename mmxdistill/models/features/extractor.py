@@ -260,6 +260,24 @@ class FeatureExtractor:
                 for name, info in self.infos.items()
             }
 
+    def of_noise(self) -> dict[str, Tensor]:
+        """Compute the features of one small image, always the same.
+
+        Returns:
+            dict[str, Tensor]: As the network gives them, of uniform noise.
+        """
+        size = next(iter(self.infos[self.names[0].text].grids))
+        with untouched(self.network), torch.no_grad():
+            torch.default_generator.manual_seed(0)
+            seen = self._dry_run.run(
+                self.entry,
+                self.names,
+                size,
+                stop=self._stop,
+                copies=self._copies,
+            )
+        return {name: found.value for name, found in seen.found.items()}
+
     def unreached(self) -> list[str]:
         """Find what the features do not teach.
 
