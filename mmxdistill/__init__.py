@@ -4,12 +4,12 @@ from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 
-from mmxdistill.compat import check_stack
+from mmxdistill.compat import require_stack
 from mmxdistill.version import __version__
 
 __all__ = ['__version__', 'config_path']
 
-check_stack()
+require_stack()
 
 
 def config_path(name: str) -> str:

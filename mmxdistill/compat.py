@@ -7,8 +7,10 @@ any mm* package until a function needs it.
 """
 
 import logging
+import sys
 import warnings
 from collections.abc import Callable
+from importlib.abc import MetaPathFinder
 from importlib.machinery import PathFinder
 from importlib.metadata import distributions
 from importlib.util import find_spec
@@ -34,6 +36,41 @@ _SAME_FILES = (
     ('mmcv', 'onedl-mmcv'),
     ('mmdet', 'onedl-mmdetection'),
 )
+
+
+# Parts of the package that import it; the others, such as the encodings, are
+# of use without.
+_NEED_STACK = {
+    *('apis', 'datasets', 'engine', 'evaluation', 'infer', 'models'),
+    *('registry', 'studies', 'visualization'),
+}
+
+
+class _Refusal(MetaPathFinder):
+    """Says why a part of the package cannot be imported."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    def find_spec(self, name: str, *_: object) -> None:
+        """Raise for what needs the stack, find nothing else."""
+        package, _, part = name.partition('.')
+        if package == 'mmxdistill' and part.split('.')[0] in _NEED_STACK:
+            raise ImportError(self.reason, name=name)
+
+
+def require_stack() -> None:
+    """Check the stack; without it, refuse imports of what needs it.
+
+    ``mmxdistill.encodings``, ``caffe`` and ``converters`` can be imported
+    either way.
+    """
+    found = [f for f in sys.meta_path if not isinstance(f, _Refusal)]
+    try:
+        check_stack()
+    except ImportError as error:
+        found.insert(0, _Refusal(str(error)))
+    sys.meta_path[:] = found
 
 
 def check_stack() -> None:

@@ -1,7 +1,6 @@
 """Every config: its form, its name and its parts."""
 
 import re
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,8 @@ from mmengine.config import Config
 import mmxdistill
 from mmxdistill.converters.nyud2 import CLASSES, COCO_TO_NYUD2
 from mmxdistill.models.networks import resolve_network
+from mmxdistill.studies.model_index import collect_models, index_files
+from mmxdistill.studies.paper_jobs import load_config as load
 
 CONFIGS = Path(mmxdistill.__file__).parents[1] / 'configs'
 METHODS = dict(
@@ -24,11 +25,6 @@ LEAVES = sorted(
     for path in CONFIGS.rglob('*.py')
     if '_base_' not in path.parts
 )
-
-
-@cache
-def load(name):
-    return Config.fromfile(CONFIGS / name)
 
 
 def bases(path):
@@ -254,3 +250,14 @@ def test_real_data_is_where_the_environment_says(monkeypatch):
         for name in names:
             for _, data in datasets(Config.fromfile(CONFIGS / name)):
                 assert data.data_root.startswith(f'{folder or "data"}/')
+
+
+def test_model_index_is_up_to_date():
+    root = CONFIGS.parent
+    stale = {
+        name
+        for name, text in index_files(collect_models(root)).items()
+        if not (root / name).is_file()
+        or (root / name).read_text('utf-8') != text
+    }
+    assert not stale, f'run python tools/dev/model_index.py: {stale}'

@@ -1,17 +1,21 @@
 """What the documentation says must be there and be true."""
 
+import importlib
 import re
 from pathlib import Path
 
 import pytest
+import yaml
 from mmengine.config import Config
 
+import mmxdistill
 import mmxdistill.caffe
 import mmxdistill.encodings
 from mmxdistill import registry
+from mmxdistill.converters.terms import TERMS
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md'))]
+PAGES = [*sorted(ROOT.glob('*.md')), *sorted((ROOT / 'docs').rglob('*.md'))]
 BLOCK = re.compile(r'^```(\w*)\n(.*?)^```', re.M | re.S)
 
 
@@ -96,6 +100,7 @@ def test_way_back_to_mmdet(tmp_path):
     assert 'Caffe' not in str(roi_head.bbox_head.bbox_coder)
     assert 'Caffe' not in str([roi_head.bbox_roi_extractor, cfg.custom_hooks])
     assert 'Caffe' not in str([cfg.model.train_cfg, cfg.model.test_cfg])
+    roi_head.bbox_head.fc_channels = 8
     detector = registry.MODELS.build(cfg.model)
     assert type(detector.roi_head).__name__ == 'StandardRoIHead'
 
@@ -119,3 +124,46 @@ def test_camera_presets_in_the_docs():
     text = ''.join(page.read_text() for page in PAGES)
     for name in re.findall(r"camera='(\w+)'", text):
         mmxdistill.encodings.PinholeCamera.preset(name)
+
+
+def test_terms_of_data_sets():
+    """Where a command touches data, its terms stand, as in --help."""
+    text = ' '.join(
+        ' '.join(page.read_text().replace('\n>', ' ').split())
+        for page in PAGES
+    )
+    tools = ''.join(
+        path.read_text() for path in ROOT.glob('tools/dataset_converters/*.py')
+    )
+    for name, terms in TERMS.items():
+        assert terms in text, name
+        assert f"epilog=TERMS['{name}']" in tools
+
+
+def exists(name):
+    """Whether a dotted name can be imported, or is registered."""
+    module, _, attribute = name.rpartition('.')
+    if module == 'mmxdistill' and attribute[0].isupper():
+        return registry.MODELS.get(name) is not None
+    try:
+        if hasattr(importlib.import_module(module), attribute):
+            return True
+        return importlib.import_module(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def test_moved_names():
+    page = (ROOT / 'CHANGELOG.md').read_text()
+    rows = re.findall(r'^\| `(mmx.*?)` \| (?:`(.*?)`)?', page, re.M)
+    assert len(rows) > 10
+    for old, new in rows:
+        assert not exists(old), old
+        assert not new or exists(new), new
+
+
+def test_citation():
+    content = yaml.safe_load((ROOT / 'CITATION.cff').read_text())
+    assert content['version'] == mmxdistill.__version__
+    change = re.search(r'^## (\S+)', (ROOT / 'CHANGELOG.md').read_text(), re.M)
+    assert change[1] == mmxdistill.__version__

@@ -88,7 +88,12 @@ def test_config_inherits_an_installed_one(checkout):
     assert (cfg.x, cfg.y, cfg.default_scope) == (1, 2, 'mmdet')
 
 
-def test_reload_checks_the_stack(monkeypatch):
+def test_only_what_needs_the_stack_is_refused_without(monkeypatch):
+    monkeypatch.setattr(sys, 'meta_path', [*sys.meta_path])
     monkeypatch.setattr('mmxdistill.compat.find_spec', lambda name: None)
-    with pytest.raises(ImportError, match='mmxdistill needs torch'):
-        importlib.reload(mmxdistill)
+    importlib.reload(mmxdistill)
+    for name in ('models', 'models.x', 'registry'):
+        with pytest.raises(ImportError, match='mmxdistill needs torch'):
+            sys.meta_path[0].find_spec(f'mmxdistill.{name}')
+    for name in ('mmxdistill.encodings', 'mmxdistill', 'modelspkg'):
+        assert sys.meta_path[0].find_spec(name) is None

@@ -2,14 +2,18 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-import zipfile
+from importlib.metadata import distributions
 from pathlib import Path
 
 import mmdet
 import pytest
+import yaml
+
+import mmxdistill
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -25,24 +29,28 @@ def run(*command, **kwargs):
 
 @pytest.fixture(scope='module')
 def installed(tmp_path_factory):
-    """Folder into which a wheel of a copy of this checkout is unpacked."""
+    """Folder into which a wheel of a copy of this checkout is installed."""
     pytest.importorskip('wheel')
     source = tmp_path_factory.mktemp('source')
     ignore = shutil.ignore_patterns('__pycache__')
     for name in ('mmxdistill', 'configs', 'tools'):
         shutil.copytree(ROOT / name, source / name, ignore=ignore)
-    for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE'):
+    for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'README.md'):
         shutil.copy(ROOT / name, source)
-    (source / 'configs' / 'late_fusion').mkdir(exist_ok=True)
+    for name in ('LICENSE', 'model-index.yml'):
+        shutil.copy(ROOT / name, source)
     (source / 'configs' / 'late_fusion' / 'probe.py').write_text('x = 1\n')
-    (source / 'model-index.yml').write_text('Import: []\n')
     built = run(
         *(sys.executable, 'setup.py', '--quiet', 'bdist_wheel'), cwd=source
     )
     assert built.returncode == 0, built.stderr
     (wheel,) = (source / 'dist').glob('*.whl')
     folder = tmp_path_factory.mktemp('site')
-    zipfile.ZipFile(wheel).extractall(folder)
+    put = run(
+        *(sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps'),
+        *('--no-index', '--no-compile', '--target', folder, wheel),
+    )
+    assert put.returncode == 0, put.stderr
     return source, folder
 
 
@@ -63,6 +71,71 @@ def test_wheel_is_complete(installed):
     package = files(folder / 'mmxdistill')
     package = {name for name in package if not name.startswith('.mim/')}
     assert package == files(source / 'mmxdistill')
+
+
+def test_metadata(installed):
+    (found,) = distributions(name='mmxdistill', path=[str(installed[1])])
+    assert found.version == mmxdistill.__version__
+    licences = ('License-Expression', 'License')
+    assert 'Apache-2.0' in map(found.metadata.get, licences)
+    wanted = {
+        re.match(r'[\w-]+', line)[0]
+        for line in found.requires
+        if 'extra' not in line
+    }
+    # Neither stack: they overwrite each other.
+    assert wanted == {'numpy', 'scipy'}
+    extras = set(found.metadata.get_all('Provides-Extra'))
+    assert {'onedl', 'openmmlab', 'caffe', 'numba', 'timm'} <= extras
+    assert {'LICENSE'} <= {file.name for file in found.files}
+    assert (ROOT / 'README.md').read_text() in found.metadata.get_payload()
+
+
+# Leaves the stack of this environment out.
+BARE = """
+import sys
+from importlib.machinery import PathFinder
+
+STACK = {'torch', 'mmengine', 'mmcv', 'mmdet'}
+
+class Bare(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name.partition('.')[0] not in STACK:
+            return super().find_spec(name, path, target)
+
+sys.meta_path[:] = [*sys.meta_path[:2], Bare]
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+import mmxdistill.caffe, mmxdistill.converters
+from mmxdistill.encodings import encode_flow, encode_hha
+print(mmxdistill.__file__, encode_flow(np.ones((1, 1, 2))).tolist())
+import mmxdistill.models
+"""
+
+
+def test_light_parts_without_the_stack(installed):
+    """Encodings need NumPy and OpenCV; the rest says how to get its own."""
+    done = run(sys.executable, '-I', '-c', BARE, installed[1])
+    file = installed[1] / 'mmxdistill' / '__init__.py'
+    assert done.stdout == f'{file} [[[144, 144, 151]]]\n', done.stderr
+    assert 'ImportError: mmxdistill needs torch' in done.stderr
+    assert 'pip install onedl-mmdetection' in done.stderr
+
+
+def test_model_index_of_the_wheel(installed):
+    """What mim reads: metafiles, and each config where it says."""
+    mim = installed[1] / 'mmxdistill' / '.mim'
+    index = yaml.safe_load((mim / 'model-index.yml').read_text())
+    assert len(index['Import']) >= 4
+    for name in index['Import']:
+        metafile = yaml.safe_load((mim / name).read_text())
+        (collection,) = metafile['Collections']
+        assert (mim / collection['README']).is_file()
+        for model in metafile['Models']:
+            assert model['In Collection'] == collection['Name']
+            assert (mim / model['Config']).stem == model['Name']
+            assert (mim / model['Config']).is_file()
 
 
 # As a user writes them, in lines as long as he likes.

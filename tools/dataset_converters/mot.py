@@ -8,13 +8,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmxdistill.cli import run_command
 from mmxdistill.converters.arguments import add_arguments, add_flow_method
+from mmxdistill.converters.terms import TERMS
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
         description='Write the flow images of MOTChallenge sequences and '
-        'COCO annotations of persons. Interrupted, the same command goes on.'
+        'COCO annotations of persons. Interrupted, the same command goes on.',
+        epilog=TERMS['mot'],
     )
     add_arguments(
         parser,

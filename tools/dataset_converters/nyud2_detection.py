@@ -8,13 +8,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmxdistill.cli import run_command
 from mmxdistill.converters.arguments import add_arguments
+from mmxdistill.converters.terms import TERMS
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
         description='Write images, HHA, COCO annotations with masks and '
-        'proposals of NYUD2. Interrupted, the same command goes on.'
+        'proposals of NYUD2. Interrupted, the same command goes on.',
+        epilog=TERMS['nyud2'],
     )
     add_arguments(
         parser,

@@ -8,6 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmxdistill.cli import run_command
 from mmxdistill.converters.arguments import add_arguments
+from mmxdistill.converters.terms import TERMS
 from mmxdistill.options import positive_int
 
 
@@ -16,7 +17,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Write aligned colour, depth and HHA images of raw video '
         'frames, and the list of the frames. Interrupted, the same command '
-        'goes on.'
+        'goes on.',
+        epilog=TERMS['nyud2'],
     )
     add_arguments(
         parser,

@@ -8,6 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmxdistill.cli import run_command
 from mmxdistill.converters.arguments import add_arguments
+from mmxdistill.converters.terms import TERMS
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -15,7 +16,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Write images, depth, HHA, lists of pairs and COCO '
         'annotations of the 19 NYUD2 classes from SUN RGB-D. Interrupted, '
-        'the same command goes on.'
+        'the same command goes on.',
+        epilog=TERMS['sunrgbd'],
     )
     add_arguments(
         parser, 'folder into which SUNRGBD.zip was unpacked', lists=False

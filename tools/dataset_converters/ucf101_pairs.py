@@ -8,6 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmxdistill.cli import run_command
 from mmxdistill.converters.arguments import add_arguments, add_flow_method
+from mmxdistill.converters.terms import TERMS
 from mmxdistill.options import positive_int
 
 PAIRS = 5  # of each video in the paper
@@ -18,7 +19,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Write evenly spaced frames of videos, their flow to the '
         'next frame, and the list of these pairs. Interrupted, the same '
-        'command goes on.'
+        'command goes on.',
+        epilog=TERMS['ucf101'],
     )
     add_arguments(
         parser,
