@@ -52,10 +52,13 @@ class _Refusal(MetaPathFinder):
     def __init__(self, reason: str) -> None:
         self.reason = reason
 
-    def find_spec(self, name: str, *_: object) -> None:
+    def find_spec(
+        self, name: str, path: object = None, target: object = None
+    ) -> None:
         """Raise for what needs the stack, find nothing else."""
-        package, _, part = name.partition('.')
-        if package == 'mmxdistill' and part.split('.')[0] in _NEED_STACK:
+        package, *parts = name.split('.')
+        part = parts[0] if parts else ''
+        if package == 'mmxdistill' and part in _NEED_STACK:
             raise ImportError(self.reason, name=name)
 
 

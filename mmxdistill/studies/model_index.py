@@ -285,7 +285,8 @@ def _take(line: Mapping[str, str], config: str, measured: _Measured) -> None:
 
 def _table_rows(text: str) -> Iterator[tuple[str, list[str], list[str]]]:
     """Heading, header and cells of each row of the tables of a page."""
-    heading, header = '', []
+    heading = ''
+    header: list[str] = []
     for line in text.splitlines():
         if line.startswith('#'):
             heading = line.lstrip('# ')
