@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import os
 import re
 import sys
@@ -71,6 +72,9 @@ def run_command(
         resumes (bool): After Ctrl-C the same command goes on where it was,
             instead of starting again. Defaults to False.
     """
+    for stream in (sys.stdout, sys.stderr):  # names need not be UTF-8
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors='backslashreplace')
     try:
         status = command() or 0
         sys.stdout.flush()

@@ -40,6 +40,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='folder to write (default: %(default)s)',
     )
     parser.add_argument(
+        '--html',
+        metavar='PAGE',
+        help='also write one page with all pairs; of a late fusion with the '
+        'boxes of each stream as well, which takes longer',
+    )
+    parser.add_argument(
         '--batch-size',
         type=positive_int,
         default=1,
@@ -108,13 +114,14 @@ def run(args: argparse.Namespace) -> None:
         out_dir=args.out_dir,
         score_thr=args.score_thr,
         allow_missing=args.allow_missing,
+        html=args.html,
     )
     number = sum(
         score >= args.score_thr for one in found for score in one['scores']
     )
     print(
         f'{len(found)} pairs, {number} objects of score {args.score_thr:g} '
-        f'and more: {args.out_dir}'
+        f'and more: {args.out_dir}' + (f', {args.html}' if args.html else '')
     )
 
 

@@ -11,6 +11,7 @@ __all__ = [
     'add_split_option',
     'positive_float',
     'positive_int',
+    'split_names',
 ]
 
 SPLITS = ('train', 'val', 'test')
@@ -67,3 +68,24 @@ def positive_int(text: str) -> int:
             f'{text!r} is no number; it must be at least 1'
         )
     return number
+
+
+def split_names(
+    parser: argparse.ArgumentParser, texts: Sequence[str]
+) -> dict[str, str]:
+    """Split options ``NAME=FILE``; ends the command if one is none.
+
+    Args:
+        parser (ArgumentParser): Of the command line.
+        texts (Sequence[str]): The options.
+
+    Returns:
+        dict[str, str]: Name -> file.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, file = text.partition('=')
+        if not (name and equals and file) or name in found:
+            parser.error(f'{text!r}: write NAME=FILE, each name once')
+        found[name] = file
+    return found

@@ -1,5 +1,9 @@
 """How commands end, and which errors they tell in a line."""
 
+import io
+import os
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -70,3 +74,14 @@ def test_interrupted(capsys, resumes, text):
         run_command(command, resumes)
     assert error.value.code == 130
     assert f'the same command {text}.' in capsys.readouterr().err
+
+
+def test_names_that_are_not_utf8(monkeypatch):
+    """They are printed, whatever the encoding of the terminal."""
+    out = io.TextIOWrapper(io.BytesIO(), 'ascii')
+    monkeypatch.setattr(sys, 'stdout', out)
+    name = os.fsdecode(b'caf\xc3\xa9 \xff')
+    with pytest.raises(SystemExit) as end:
+        run_command(lambda: print(name))
+    assert end.value.code == 0
+    assert out.buffer.getvalue() == b'caf\\xe9 \\udcff\n'

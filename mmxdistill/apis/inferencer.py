@@ -21,6 +21,7 @@ from mmengine.registry import init_default_scope
 from mmxdistill.apis.config import read_config
 from mmxdistill.apis.inputs import Pair, list_pairs
 from mmxdistill.apis.proposals import METHODS, ProposalSource
+from mmxdistill.apis.result_page import ResultPage
 from mmxdistill.apis.results import ResultWriter, to_dict
 from mmxdistill.datasets.configured import split_modalities
 from mmxdistill.datasets.transforms import LoadModalities
@@ -81,6 +82,10 @@ class MultiModalInferencer:
         init_default_scope(cfg.get('default_scope') or 'mmdet')
         self._build_pipeline(cfg)
         self.classes = self.metainfo.get('classes')
+        self._facts = dict(
+            config=str(cfg.filename),
+            weights=str(weights or 'those of the streams'),
+        )
         self.model = self._build_model(cfg, weights)
         self.model.to(device or get_device()).eval()
 
@@ -169,6 +174,7 @@ class MultiModalInferencer:
         score_thr: float = 0.3,
         return_datasamples: bool = False,
         allow_missing: bool = False,
+        html: str | os.PathLike[str] | None = None,
     ) -> list[Any]:
         """Detect objects.
 
@@ -192,6 +198,9 @@ class MultiModalInferencer:
                 plain numbers. Defaults to False.
             allow_missing (bool): Files that do not exist are missing
                 modalities, not an error. Defaults to False.
+            html (str or PathLike, optional): Write a page with all pairs and
+                their boxes; of a late fusion, those of each stream as well,
+                which takes a pass of each stream alone.
 
         Returns:
             list: Per pair ``dict(labels=..., scores=..., bboxes=...)``, with
@@ -212,22 +221,37 @@ class MultiModalInferencer:
         if out_dir is not None:
             metainfo = {**self.metainfo, 'classes': self.classes}
             writer = ResultWriter(out_dir, metainfo, score_thr)
+        page = None
+        if html is not None:
+            page = ResultPage(
+                html,
+                self.model,
+                self._detect,
+                self.classes,
+                score_thr,
+                self._facts,
+            )
         found: list[Any] = []
         for batch in _batches(pairs, batch_size):
             loaded = [
                 self._run_pipeline(len(found) + i, pair, source)
                 for i, pair in enumerate(batch)
             ]
-            samples = self._detect([data for data, _ in loaded])
-            for pair, sample, (_, images) in zip(
-                batch, samples, loaded, strict=True
+            data, images = zip(*loaded, strict=True)
+            samples = self._detect(list(data))
+            if page is not None:
+                page.add(batch, data, images, samples)
+            for pair, sample, image in zip(
+                batch, samples, images, strict=True
             ):
                 if writer is not None:
                     missing = sample.get('missing_modalities', ())
-                    writer(pair.name, sample, images, missing)
+                    writer(pair.name, sample, image, missing)
                 found.append(sample if return_datasamples else to_dict(sample))
         if source is not None:
             source.close()
+        if page is not None:
+            page.write()
         return found
 
     def _proposal_source(self, proposals: Any) -> ProposalSource | None:

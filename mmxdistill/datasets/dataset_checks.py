@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
@@ -149,11 +149,16 @@ class Checked:
         problems: Kind and message.
         paths: Image file of each sample.
         digests: Of the content of each; None if it is missing.
+        samples: The samples.
+        owners: Index of the sample of each problem; None for what is wrong
+            with the data set itself.
     """
 
     problems: list[Problem]
     paths: list[str]
     digests: list[str | None]
+    samples: list[Sample] = field(default_factory=list)
+    owners: list[int | None] = field(default_factory=list)
 
 
 def check_dataset(
@@ -178,15 +183,21 @@ def check_dataset(
         dataset = build_dataset(config)
         samples, problems = _list_samples(config, dataset, depth_range)
     except Exception as error:  # whatever: the others are checked, too
-        return Checked([('data set', describe_error(error))], [], [])
+        problem = 'data set', describe_error(error)
+        return Checked([problem], [], [], owners=[None])
     if not samples:
         problems.append(('data set', 'it has no sample'))
     findings = _check_all(samples, name, jobs)
-    problems += [p for finding in findings for p in finding.problems]
+    owners: list[int | None] = [None] * len(problems)
+    for index, finding in enumerate(findings):
+        problems += finding.problems
+        owners += [index] * len(finding.problems)
     return Checked(
         problems,
         [sample.info['img_path'] for sample in samples],
         [finding.digest for finding in findings],
+        samples,
+        owners,
     )
 
 
@@ -195,8 +206,17 @@ def _splits_of(name: str) -> set[str]:
     return {part.split('.')[0] for part in name.split('/')}
 
 
-def find_shared(checked: Mapping[str, Checked]) -> Iterable[Problem]:
-    """Find images that are in two splits, as a file or as a copy."""
+def find_shared(
+    checked: Mapping[str, Checked],
+) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Find images that are in two splits, as a file or as a copy.
+
+    Args:
+        checked (Mapping[str, Checked]): Data set -> what was found.
+
+    Yields:
+        tuple[str, str, tuple[str, ...]]: Kind, message and files.
+    """
     for first, second in combinations(checked, 2):
         if _splits_of(first) & _splits_of(second):
             continue
@@ -206,10 +226,11 @@ def find_shared(checked: Mapping[str, Checked]) -> Iterable[Problem]:
         for path, digest in zip(b.paths, b.digests, strict=True):
             if os.path.realpath(path) in real:
                 text = f"'{path}' is in {first} and {second}"
-                yield 'same file in two splits', text
+                yield 'same file in two splits', text, (path,)
             elif digest in same:
                 text = f"{first} '{same[digest]}' = {second} '{path}'"
-                yield 'same content in two splits', text
+                files = same[digest], path
+                yield 'same content in two splits', text, files
 
 
 def list_problems(problems: Mapping[str, list[Problem]]) -> list[list[str]]:

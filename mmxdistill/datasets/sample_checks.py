@@ -89,7 +89,7 @@ def check_sample(sample: Sample) -> Finding:
     finding = Finding(digest=_digest(sample.info['img_path']))
     sizes: dict[str, tuple[int, int]] = {}
     registered = getattr(sample.loader, 'registered', {})
-    for name, path, load in _steps(sample):
+    for name, path, load in image_steps(sample):
         try:
             if isinstance(load, LoadImageFromFile):
                 check_stock_loader(load, path)
@@ -129,8 +129,16 @@ def _digest(path: str) -> str | None:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
-def _steps(sample: Sample) -> Iterator[tuple[str, str, Any]]:
-    """Name, path and loader of every image of a sample."""
+def image_steps(sample: Sample) -> Iterator[tuple[str, str, Any]]:
+    """List the images of a sample.
+
+    Args:
+        sample (Sample): The sample.
+
+    Yields:
+        tuple[str, str, Any]: Modality ('image' of a sample without any), path
+        and loader.
+    """
     info, loader = sample.info, sample.loader
     if not isinstance(loader, LoadModalities):
         yield 'image', info['img_path'], loader

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -131,7 +130,7 @@ def _results(
     inputs, samples = data['inputs'], data['data_samples']
     found: dict[str, SampleList] = {}
     for name in names:
-        with _only(model, name, names):
+        with model.only(name):
             found[name] = model.predict(inputs, copy.deepcopy(samples))
     per_stream = [found[name] for name in names]
     for method, fuse in baselines.items():
@@ -144,13 +143,3 @@ def _results(
             found[method].append(sample)
     found[LATE_FUSION] = model.predict(inputs, samples)
     return found
-
-
-@contextmanager
-def _only(model: Any, name: str, names: Sequence[str]) -> Iterator[None]:
-    absent = model.absent
-    model.absent = tuple(other for other in names if other != name)
-    try:
-        yield
-    finally:
-        model.absent = absent

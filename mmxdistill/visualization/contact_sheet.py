@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from mmxdistill.parallel import describe_error
 from mmxdistill.visualization.detections import draw_boxes
 from mmxdistill.visualization.images import draw_image, to_levels
 
-__all__ = ['Sample', 'draw_contact_sheets', 'load_sample']
+__all__ = ['Sample', 'draw_contact_sheets', 'load_sample', 'load_samples']
 
 OBJECT: dict[str, Any] = dict(color='lime', linewidth=1.6)
 IGNORED: dict[str, Any] = dict(color='lightgrey', linewidth=1.6)
@@ -41,6 +41,10 @@ class Sample:
         texts: Class of each.
         ignored: (g,) bool, boxes that are not trained on.
         proposals: (n, 4), best first.
+        paths: Modality -> its file.
+        img_id: As the data set has it.
+        homography: (3, 3), from pixels of the original image to those of
+            these images; None if they are the same.
     """
 
     name: str
@@ -49,6 +53,9 @@ class Sample:
     texts: Sequence[str] = ()
     ignored: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
     proposals: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
+    paths: Mapping[str, str] = field(default_factory=dict)
+    img_id: Any = None
+    homography: np.ndarray | None = None
 
 
 def load_sample(dataset: BaseDataset, index: int) -> Sample:
@@ -67,6 +74,7 @@ def load_sample(dataset: BaseDataset, index: int) -> Sample:
     set_random_seed(index)
     results = dataset.get_data_info(index)
     name = Path(results['img_path']).name
+    paths = results.get('modality_paths') or {'image': results['img_path']}
     # Without a proposal file, the pipeline still wants to load some.
     none = dict(bboxes=np.zeros((0, 4)), scores=np.zeros(0))
     results.setdefault('proposals', none)
@@ -82,7 +90,14 @@ def load_sample(dataset: BaseDataset, index: int) -> Sample:
             # A test pipeline loads the boxes last: those of the original
             # image, in which detections are evaluated.
             moved_before = results.get('homography_matrix')
-    sample = Sample(name, split_modalities(results))
+    images = split_modalities(results)
+    sample = Sample(
+        name,
+        images,
+        paths={n: str(paths[n]) for n in images if n in paths},
+        img_id=results.get('img_id'),
+        homography=results.get('homography_matrix'),
+    )
     if not isinstance(results['proposals'], dict):
         sample.proposals = np.asarray(results['proposals'])
     if 'gt_bboxes' in results:
@@ -96,6 +111,34 @@ def load_sample(dataset: BaseDataset, index: int) -> Sample:
             results.get('gt_ignore_flags', np.zeros(len(labels))), bool
         )
     return sample
+
+
+def load_samples(
+    dataset: BaseDataset, num: int
+) -> Iterator[tuple[int, Sample | str]]:
+    """Load evenly spaced samples of a data set, with a progress bar.
+
+    Args:
+        dataset (BaseDataset): The data set.
+        num (int): Number of samples.
+
+    Yields:
+        tuple[int, Sample | str]: Index and sample, or why it cannot be
+        loaded.
+
+    Raises:
+        ValueError: The data set is empty.
+    """
+    if not len(dataset):
+        raise ValueError('the data set is empty')
+    num = min(num, len(dataset))
+    indices = np.linspace(0, len(dataset) - 1, num).round().astype(int)
+    for index in track_iter_progress(indices.tolist()):
+        try:
+            yield index, load_sample(dataset, index)
+        except (KeyError, OSError, TypeError, ValueError) as error:
+            yield index, describe_error(error)
+    print()  # ends the line of the progress
 
 
 def _draw_tile(
@@ -196,26 +239,24 @@ def draw_contact_sheets(
     Raises:
         ValueError: The data set is empty.
     """
-    if not len(dataset):
-        raise ValueError(f'the {name} data set is empty')
-    num = min(num, len(dataset))
-    indices = np.linspace(0, len(dataset) - 1, num).round().astype(int)
     pages: list[Path] = []
     failures: dict[int, str] = {}
     page: list[Sample] = []
-    for index in track_iter_progress(indices.tolist()):
-        try:
-            page.append(load_sample(dataset, index))
-        except (KeyError, OSError, TypeError, ValueError) as error:
-            failures[index] = describe_error(error)
-        per_page = _ROWS * _columns_of(page[0]) if page else 1
-        full = page and len(page) * len(page[0].images) >= per_page
-        if full or (page and index == indices[-1]):
-            path = folder / f'{name.replace("/", "-")}_{len(pages) + 1:03}.png'
-            pages.append(path)
-            _draw_page(
-                page, f'{title}, page {len(pages)}', num_proposals, path
-            )
-            page = []
-    print()  # ends the line of the progress
+
+    def finish() -> None:
+        file = folder / f'{name.replace("/", "-")}_{len(pages) + 1:03}.png'
+        pages.append(file)
+        _draw_page(page, f'{title}, page {len(pages)}', num_proposals, file)
+        page.clear()
+
+    for index, sample in load_samples(dataset, num):
+        if isinstance(sample, str):
+            failures[index] = sample
+            continue
+        page.append(sample)
+        per_page = _ROWS * _columns_of(sample)
+        if len(page) * len(sample.images) >= per_page:
+            finish()
+    if page:
+        finish()
     return pages, failures

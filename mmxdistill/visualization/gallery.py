@@ -13,11 +13,11 @@ from markupsafe import Markup
 from mmxdistill.visualization.images import to_levels
 from mmxdistill.visualization.page import render
 
-__all__ = ['Boxes', 'Gallery', 'Picture']
+__all__ = ['LIMIT', 'Boxes', 'Gallery', 'Picture']
 
 _SIDE = 400
 _QUALITY = 80
-_LIMIT = 32 * 2**20
+LIMIT = 32 * 2**20  # bytes
 _BOXES = 50
 _LAYERS = 8  # as many colours as page.css has
 _NAMED = 10
@@ -80,16 +80,18 @@ class Gallery:
         cards: What was added.
         layers: Origins of boxes, in the order of their colours.
         scored: Whether any box has a score.
+        named: Whether any box has a text beside it.
         left_out: Cards that did not fit.
     """
 
     what: str = 'pairs'
     side: int = _SIDE
-    limit: int = _LIMIT
+    limit: int = LIMIT
     floor: float = 0.0
     cards: list[Markup] = field(default_factory=list)
     layers: list[str] = field(default_factory=list)
     scored: bool = False
+    named: bool = False
     left_out: int = 0
     _size: int = 0
 
@@ -114,9 +116,8 @@ class Gallery:
         Raises:
             ValueError: Boxes of more than eight origins.
         """
-        if self.left_out:
-            self.left_out += 1
-            return False
+        if self.full:
+            return self.skip()
         card = render(
             'card.html',
             title=title,
@@ -126,11 +127,20 @@ class Gallery:
         )
         size = len(card.encode())
         if self._size + size > self.limit:
-            self.left_out = 1
-            return False
+            return self.skip()
         self._size += size
         self.cards.append(card)
         return True
+
+    @property
+    def full(self) -> bool:
+        """Whether a card was left out, and so are all that follow."""
+        return self.left_out > 0
+
+    def skip(self, count: int = 1) -> bool:
+        """Leave out cards; returns False, for :meth:`add`."""
+        self.left_out += count
+        return False
 
     @property
     def left_out_text(self) -> str:
@@ -162,6 +172,7 @@ class Gallery:
         drawn, named, hidden = [], [], 0
         for boxes in picture.boxes:
             self.scored |= boxes.scores is not None
+            self.named |= boxes.named and len(boxes.texts) > 0
             shapes = _shapes(boxes, self._layer(boxes.layer), width, height)
             hidden += len(boxes.boxes) - len(shapes)
             drawn += shapes
@@ -215,8 +226,9 @@ def _shapes(
                 layer=layer,
                 x=round(x1, 1),
                 y=round(y1, 1),
-                w=round(max(x2 - x1, 0), 1),
-                h=round(max(y2 - y1, 0), 1),
+                # SVG draws nothing of a side of 0.
+                w=round(max(x2 - x1, 0.5), 1),
+                h=round(max(y2 - y1, 0.5), 1),
                 # Above the box if there is room, and within the image.
                 tx=round(min(max(x1, 0), width - size), 1),
                 ty=round(y1 - 0.2 * size if y1 > size else y1 + size, 1),

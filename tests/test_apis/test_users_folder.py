@@ -5,6 +5,7 @@ each, fused.
 """
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from mmdet.apis import DetInferencer, inference_detector, init_detector
 from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
 from mmengine.fileio import load
+from pages import read_page
 
 from mmxdistill import infer
 from mmxdistill.apis import MultiModalInferencer
@@ -284,6 +286,7 @@ def test_command(folder, expected, tmp_path, capsys):
         f'rgb={folder}/visible',
         f'thermal={folder}/thermal',
         *('--out-dir', str(out), '--score-thr', '0.3', '--device', 'cpu'),
+        *('--html', str(out / 'page.html')),
     ]
     infer.run(infer.parse_args(command))
     assert '3 pairs' in capsys.readouterr().out
@@ -291,6 +294,13 @@ def test_command(folder, expected, tmp_path, capsys):
         assert json.loads((out / f'preds/{stem}.json').read_text()) == one
         picture = cv2.imread(str(out / f'vis/{stem}.jpg'))
         assert picture.shape == (SIZE[1], 2 * SIZE[0], 3)
+    page = read_page(out / 'page.html')
+    assert len(page.images) == 2 * len(STEMS)
+    assert os.fsencode(folder / f'visible/{STEMS[0]}.jpg') in page.files
+    rows = [row for row in page.rows if row]
+    assert rows[0][:4] == ['pair', 'rgb', 'thermal', 'fused']
+    for row, one in zip(rows[1:], expected, strict=True):
+        assert int(row[3]) == sum(score >= 0.3 for score in one['scores'])
 
 
 def test_missing_modality(folder, inferencer, tmp_path):
@@ -318,7 +328,15 @@ def test_missing_modality(folder, inferencer, tmp_path):
         inferencer(dict(pair, rgb=None))
     # Together with others.
     second = files(folder, STEMS[1])
-    found = inferencer([dict(pair, thermal=None), second], batch_size=2)
+    found = inferencer(
+        [dict(pair, thermal=None), second],
+        batch_size=2,
+        html=tmp_path / 'page.html',
+    )
+    page = read_page(tmp_path / 'page.html')
+    assert len(page.images) == 3
+    number = str(sum(score >= 0.3 for score in rgb['scores']))
+    assert [number, 'absent', number] in [row[1:4] for row in page.rows]
     np.testing.assert_allclose(
         found[0]['scores'], rgb['scores'], rtol=1e-3, atol=1e-3
     )

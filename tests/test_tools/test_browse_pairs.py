@@ -1,4 +1,5 @@
 import json
+import os
 import pickle
 import runpy
 import sys
@@ -7,6 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
+from pages import read_page
 
 from mmxdistill.datasets.configured import build_dataset, dataset_configs
 from mmxdistill.visualization.contact_sheet import load_sample
@@ -180,6 +183,66 @@ def test_bad_sample_does_not_stop_the_others(root, run):
     assert 'sample 4: ' in said
     assert 'thermal/4.png' in said
     assert (root / 'out/val_001.png').exists()
+
+
+def detections(**instances):
+    """A file as tools/test.py --out writes it, of the image 2."""
+    found = {key: torch.tensor(value) for key, value in instances.items()}
+    return pickle.dumps([dict(img_id=2, pred_instances=found)])
+
+
+def test_page(root, run):
+    """All modalities, objects, and detections moved as the image was."""
+    x1, y1, x2, y2 = BOX
+    good = dict(bboxes=[[x1, y1, x2, y2]] * 2, labels=[1, 0])
+    for name, scores in (('rgb', [0.9, 0.1]), ('fused', [0.8, 0.7])):
+        content = detections(**good, scores=scores)
+        (root / f'{name}.pkl').write_bytes(content)
+    page = root / 'a' / 'page.html'
+    run(
+        *(root / 'config.py', '--split', 'train', '--num', '5'),
+        *('--html', page, '--predictions'),
+        *(f'{name}={root / name}.pkl' for name in ('rgb', 'fused')),
+    )
+    assert not (root / 'out').exists()
+    read = read_page(page)
+    assert len(read.images) == 10
+    assert os.fsencode(root / 'thermal/3.png') in read.files
+    assert all(Path(os.fsdecode(path)).is_file() for path in read.files)
+    alts = [alt for _, alt in read.images if ' image of 2.png' in alt]
+    assert len(alts) == 2
+    for alt in alts:
+        assert 'proposals: a box, a box; objects: chair' in alt
+        assert 'not trained on: box' in alt
+        assert 'rgb: chair 0.90; fused: chair 0.80, box 0.70' in alt
+    (box,) = {
+        tuple(float(one[key]) for key in ('x', 'y', 'width', 'height'))
+        for one in read.rects
+        if one.get('data-score') == '0.900'
+    }
+    # Twice as large, and mirrored.
+    np.testing.assert_allclose(
+        box, [128 - 2 * x2, 2 * y1, 2 * (x2 - x1), 2 * (y2 - y1)]
+    )
+    assert ['chair', '5', '0'] in read.rows
+    assert ['box', '0', '5'] in read.rows
+
+
+def test_predictions_of_something_else(root, run):
+    command = root / 'config.py', '--html', root / 'page.html', '--predictions'
+    for content, message in (
+        (pickle.dumps([dict(img_id=2)]), 'holds no detections'),
+        (detections(bboxes=[], labels=[], scores=[]), None),
+        (
+            detections(bboxes=[[0, 0, 9, 9]], labels=[7], scores=[0.9]),
+            'label 7, the data set has 2 classes',
+        ),
+        (pickle.dumps([]), r'are of none of the images'),
+    ):
+        (root / 'x.pkl').write_bytes(content)
+        said = run(*command, f'a={root}/x.pkl', '--split', 'val')
+        assert message is None or message in said
+    assert 'write NAME=FILE' in run(*command, 'x.pkl', status=2)
 
 
 def test_bad_arguments(root, run):

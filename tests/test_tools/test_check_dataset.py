@@ -1,4 +1,5 @@
 import json
+import os
 import pickle
 import re
 import runpy
@@ -9,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from pages import read_page
 from PIL import Image
 
 from mmxdistill.datasets import sample_checks
@@ -317,6 +319,43 @@ def test_list_of_all_problems(data, check):
     lines = (data.root / 'list.txt').read_text().splitlines()
     assert len(lines) == 10
     assert all('missing file: ' in line for line in lines)
+
+
+def test_page(data, check):
+    """Findings with their files and pictures, and what is wrong in them."""
+    (data.root / 'depth/0.png').unlink()
+    (data.root / 'depth/1.png').write_bytes(b'no <b>image</b>')
+    content = (data.root / 'color/3.png').read_bytes()
+    (data.root / 'color/7.png').write_bytes(content)
+    box = dict(id=99, image_id=2, category_id=1, bbox=[20, 0, 90, 24])
+
+    data.change('train', lambda content: content['annotations'].append(box))
+    page = data.root / 'pages' / 'page.html'
+    found = check('--html', str(page))
+    read = read_page(page)
+    names = 'train', 'between splits'
+    assert [row[1] for row in read.rows if row and row[0] in names] == [
+        *('missing file', 'unreadable file', 'box outside the image'),
+        'same content in two splits',
+    ]
+    assert ['missing file', '1', '0', '0'] in read.rows
+    assert len(found) == 4
+    for name in ('color/0', 'depth/0', 'depth/1', 'color/3', 'color/7'):
+        assert os.fsencode(data.root / f'{name}.png') in read.files
+    # 0: color; 1: color; 2: color and depth.
+    assert len(read.images) == 4
+    assert 'cannot be loaded: FileNotFoundError' in read.texts
+    alts = [alt for _, alt in read.images]
+    assert alts.count('rgb image of color/0.png. boxes: a box') == 1
+    assert alts[-1] == 'depth image of color/2.png. boxes: a box; wrong ' + (
+        'boxes: a box'
+    )
+
+
+def test_page_of_good_data(data, check):
+    page = data.root / 'page.html'
+    assert check('--html', str(page), '--split', 'val') == {}
+    assert 'Nothing was found: all is well.' in read_page(page).texts
 
 
 def test_transfer_data_set(data, check):

@@ -4,7 +4,8 @@ r"""Draw samples of a config's data sets as the network gets them.
 
 Writes contact sheets ``OUT/<data set>_<page>.png``: of evenly spaced samples,
 all modalities after the whole pipeline, with the objects (solid) and the best
-proposals (dashed).
+proposals (dashed). With --html, one page with all of it instead, and with the
+detections of ``tools/test.py --out`` if they are given.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmxdistill.cli import run_command
-from mmxdistill.options import add_split_option
+from mmxdistill.options import add_split_option, split_names
 
 
 def parse_args() -> argparse.Namespace:
@@ -45,7 +46,30 @@ def parse_args() -> argparse.Namespace:
         metavar='FOLDER',
         help='folder to write (default: %(default)s)',
     )
+    parser.add_argument(
+        '--html',
+        type=Path,
+        metavar='PAGE',
+        help='write one page, PAGE, instead of sheets',
+    )
+    parser.add_argument(
+        '--predictions',
+        nargs='+',
+        default=[],
+        metavar='NAME=FILE',
+        help='on the page: detections that tools/test.py --out wrote',
+    )
+    parser.add_argument(
+        '--score-thr',
+        type=float,
+        default=0.3,
+        metavar='T',
+        help='lowest score of what is drawn (default: %(default)s)',
+    )
     args = parser.parse_args()
+    args.predictions = split_names(parser, args.predictions)
+    if args.predictions and args.html is None:
+        parser.error('--predictions are drawn with --html only')
     if args.num < 1 or args.proposals < 0:
         parser.error('--num must be at least 1, --proposals at least 0')
     return args
@@ -59,9 +83,22 @@ def run(args: argparse.Namespace) -> int:
     )
     from mmxdistill.datasets.proposal_file import find_proposal_file
     from mmxdistill.visualization.contact_sheet import draw_contact_sheets
+    from mmxdistill.visualization.pair_page import PairPage
+    from mmxdistill.visualization.predictions import read_predictions
 
+    configs = dataset_configs(args.config, args.split)
+    page = None
+    if args.html is not None:
+        page = PairPage(
+            args.html,
+            args.config.stem,
+            len(configs),
+            args.proposals,
+            {n: read_predictions(p) for n, p in args.predictions.items()},
+            args.score_thr,
+        )
     failed = 0
-    for name, config in dataset_configs(args.config, args.split).items():
+    for name, config in configs.items():
         try:
             proposals = find_proposal_file(config) is not None
         except FileNotFoundError as error:  # they may not be made yet
@@ -70,18 +107,24 @@ def run(args: argparse.Namespace) -> int:
         dataset = build_dataset(config, proposals=proposals, filtered=True)
         num = min(args.num, len(dataset))
         print(f'{name}: {num} of {len(dataset)} samples')
-        pages, failures = draw_contact_sheets(
-            dataset,
-            args.out,
-            name,
-            f'{args.config.stem}: {name}',
-            num,
-            args.proposals,
-        )
+        if page is not None:
+            failures = page.add(name, dataset, num)
+        else:
+            pages, failures = draw_contact_sheets(
+                dataset,
+                args.out,
+                name,
+                f'{args.config.stem}: {name}',
+                num,
+                args.proposals,
+            )
+            print(f'{len(pages)} pages in {args.out}')
         for index, text in failures.items():
             print(f'  sample {index}: {text}')
-        print(f'{len(pages)} pages in {args.out}')
         failed += len(failures)
+    if page is not None:
+        page.write()
+        print(args.html)
     return int(failed > 0)
 
 

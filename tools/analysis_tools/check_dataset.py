@@ -41,6 +41,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--list', type=Path, metavar='FILE', help='write all problems to FILE'
     )
+    parser.add_argument(
+        '--html',
+        type=Path,
+        metavar='PAGE',
+        help='write one page, PAGE, with all problems, links to their files '
+        'and pictures',
+    )
     add_jobs_option(parser)
     args = parser.parse_args()
     args.depth_range = tuple(args.depth_range)
@@ -62,7 +69,9 @@ def report(groups: list[list[str]], path: Path | None) -> int:
     if path is not None:
         with atomic_write(path) as file:
             for head, *texts in groups:
-                file.writelines(f'{head}: {text}\n'.encode() for text in texts)
+                for text in texts:
+                    line = f'{head}: {text}\n'
+                    file.write(line.encode('utf-8', 'surrogateescape'))
         print(f'{path}: all problems')
     total = sum(len(texts) for _, *texts in groups)
     print(f'problems: {total}')
@@ -82,8 +91,14 @@ def run(args: argparse.Namespace) -> int:
     for name, data in checked.items():
         print(f'{name}: {len(data.paths)} samples')
     problems = {name: data.problems for name, data in checked.items()}
-    problems['between splits'] = list(checks.find_shared(checked))
+    shared = list(checks.find_shared(checked))
+    problems['between splits'] = [(kind, text) for kind, text, _ in shared]
     total = report(checks.list_problems(problems), args.list)
+    if args.html is not None:
+        from mmxdistill.visualization.check_page import write_check_page
+
+        write_check_page(args.html, args.config.stem, checked, shared)
+        print(args.html)
     return int(total > 0)
 
 

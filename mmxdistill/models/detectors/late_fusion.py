@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from mmdet.models.detectors import BaseDetector
@@ -231,6 +232,24 @@ class LateFusionDetector(BaseDetector):
             raise FileNotFoundError(
                 f'{reason}; or give a checkpoint of the fused detector'
             )
+
+    def modality_of(self, name: str) -> str:
+        """The modality that a stream reads."""
+        return self._modalities[name]
+
+    @contextmanager
+    def only(self, name: str) -> Iterator[None]:
+        """Within the block, detect with one stream.
+
+        Args:
+            name (str): The stream.
+        """
+        absent = self.absent
+        self.absent = tuple(other for other in self.streams if other != name)
+        try:
+            yield
+        finally:
+            self.absent = absent
 
     def part(self, name: str, batch_inputs: Tensor) -> Tensor:
         """Channels that a stream reads.
