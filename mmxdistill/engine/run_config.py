@@ -18,6 +18,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmxdistill import compat, registry
 from mmxdistill.cli import own_message
+from mmxdistill.engine.config_text import format_once
 from mmxdistill.engine.labels import check_labels
 from mmxdistill.models.detectors import SupervisionTransfer
 from mmxdistill.models.pretrained import check_initializers
@@ -313,7 +314,7 @@ def build_runner(cfg: Config, loop: str) -> Runner:
     try:
         with registry_hints():
             build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
-            runner = build(cfg)
+            runner = build(format_once(cfg))
             model = getattr(runner.model, 'module', runner.model)
             if not (cfg.get('load_from') or cfg.get('resume')):
                 # Of a fusion; later it would fail at the first batch.

@@ -11,6 +11,9 @@ import pytest
 BENCHMARKS = Path(__file__).resolve().parents[2] / 'tools' / 'benchmarks'
 # Script -> argument lists that make it short.
 RUNS = {
+    'data_path': [
+        '--pairs 1 --rounds 1 --room 64 48 --scale 40 --proposals 9',
+    ],
     'flow': [
         '--size 40 56 --seconds 0.001 --methods dis farneback',
     ],

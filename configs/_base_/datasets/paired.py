@@ -15,9 +15,10 @@ pack = dict(
         'scale_factor',
         'flip',
         'flip_direction',
-        # For EncodeHHA(on_device=True).
+        # For EncodeHHA and CaffeResize with on_device=True.
         'homography_matrix',
         'encoder_inputs',
+        'device_resize',
     ),
 )
 # Data sets add the modalities, models take it from here.

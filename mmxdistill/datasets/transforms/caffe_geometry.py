@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -11,6 +10,14 @@ from mmdet.datasets.transforms import RandomFlip as MMDetRandomFlip
 from mmdet.datasets.transforms import Resize as MMDetResize
 from mmdet.structures.bbox import autocast_box_type
 
+from mmxdistill.datasets.transforms.channels import (
+    directions,
+    split_channels,
+)
+from mmxdistill.datasets.transforms.left_to_device import (
+    DeviceResize,
+    guard_stock_preprocessors,
+)
 from mmxdistill.registry import TRANSFORMS
 
 __all__ = ['CaffeRandomFlip', 'CaffeResize']
@@ -30,6 +37,11 @@ class CaffeResize(MMDetResize):
 
     Put it behind :class:`CaffeRandomFlip`: the two do not commute.
 
+    Resizing and flipping can be left to the device (``on_device``): the
+    loader then sends the bytes of the files, a quarter of what float32 takes
+    at the same size, and does next to nothing but decode them. Boxes, masks
+    and all that is known about the image are those of the result.
+
     Required Keys:
 
     - img (uint8 or float, (H, W, channels)): any number of channels
@@ -45,16 +57,24 @@ class CaffeResize(MMDetResize):
 
     - scale (w, h of the result), scale_factor (s, s), keep_ratio
     - homography_matrix (np.float64)
+    - device_resize (:class:`DeviceResize`): if ``on_device``
 
     Args:
         scale (int): Length of the shorter side in pixels. Defaults to 688.
         max_size (int): Largest length of the longer side. Defaults to 2000.
+        on_device (bool): Leave the image to
+            :class:`MultiModalDataPreprocessor`, which resizes it, and flips
+            it before if the pipeline does. Nothing may move or edit the image
+            afterwards, and ``PackDetInputs`` needs the meta_key
+            'device_resize'. Defaults to False.
 
     Raises:
         ValueError: A length is not positive.
     """
 
-    def __init__(self, scale: int = 688, max_size: int = 2000) -> None:
+    def __init__(
+        self, scale: int = 688, max_size: int = 2000, on_device: bool = False
+    ) -> None:
         if min(scale, max_size) <= 0:
             raise ValueError(
                 'CaffeResize: scale and max_size are lengths of image sides '
@@ -63,6 +83,9 @@ class CaffeResize(MMDetResize):
         super().__init__(scale=scale, clip_object_border=False)
         self.target = scale
         self.max_size = max_size
+        self.on_device = on_device
+        if on_device:
+            guard_stock_preprocessors()
 
     def _resize_img(self, results: dict) -> None:
         image = results['img']
@@ -70,12 +93,34 @@ class CaffeResize(MMDetResize):
         factor = self.target / short
         if round(factor * long) > self.max_size:
             factor = self.max_size / long
-        resized = _resize(np.atleast_3d(image).astype(np.float32), factor)
-        results['img'] = resized if image.ndim == 3 else resized[..., 0]
-        results['img_shape'] = resized.shape[:2]
-        results['scale'] = resized.shape[1::-1]
+        if self.on_device:
+            shape = self._leave_to_device(results, factor)
+        else:
+            resized = _resize(image, factor)
+            results['img'] = resized if image.ndim == 3 else resized[..., 0]
+            shape = resized.shape[:2]
+        results['img_shape'] = shape
+        results['scale'] = shape[::-1]
         results['scale_factor'] = (factor, factor)
         results['keep_ratio'] = True
+
+    @staticmethod
+    def _leave_to_device(results: dict, factor: float) -> tuple[int, int]:
+        image = results['img']
+        height, width = image.shape[:2]
+        # OpenCV rounds halves to even numbers, too.
+        shape = round(height * factor), round(width * factor)
+        down, right = directions(image)
+        results['device_resize'] = DeviceResize(
+            factor,
+            (height, width),
+            shape,
+            (down < 0, right < 0),
+            results.get('flip_direction'),
+        )
+        upright = split_channels(image[::down, ::right])
+        results['img'] = upright.transpose(1, 2, 0)
+        return shape
 
     def _resize_bboxes(self, results: dict) -> None:
         boxes = results.get('gt_bboxes')
@@ -97,28 +142,35 @@ class CaffeResize(MMDetResize):
         """Name and sizes."""
         return (
             f'{type(self).__name__}(scale={self.target}, '
-            f'max_size={self.max_size})'
+            f'max_size={self.max_size}, on_device={self.on_device})'
         )
 
 
 def _resize(image: np.ndarray, factor: float) -> np.ndarray:
-    """Resize a float32 image (H, W, channels) bilinearly, step 1 / factor."""
-    # OpenCV computes 1, 3 or 4 channels precisely, but others with positions
-    # rounded to float32 (an error of 0.01 grey levels at 560 pixels).
-    channels = image.shape[2]
-    threes = channels - channels % 3
-    starts = [*range(0, threes, 3), *range(threes, channels)]
-    parts = [
-        cv2.resize(
-            np.ascontiguousarray(image[..., start:stop]),
-            None,
-            fx=factor,
-            fy=factor,
-            interpolation=cv2.INTER_LINEAR,
-        )
-        for start, stop in pairwise([*starts, channels])
-    ]
-    return np.dstack(parts)
+    """Resize an image (H, W, channels) bilinearly, with step 1 / factor.
+
+    Returns:
+        np.ndarray: float32 (H', W', channels), a view of (channels, H', W'),
+        which is what a network takes and ``PackDetInputs`` need not copy.
+    """
+    # One by one: OpenCV computes 1, 3 or 4 channels precisely, but others
+    # with positions rounded to float32 (an error of 0.01 grey levels at 560
+    # pixels).
+    planes = [p.astype(np.float32) for p in split_channels(image)]
+    first = _resize_plane(planes[0], factor)
+    resized = np.empty((len(planes), *first.shape), np.float32)
+    resized[0] = first
+    for plane, out in zip(planes[1:], resized[1:], strict=True):
+        _resize_plane(plane, factor, out)
+    return resized.transpose(1, 2, 0)
+
+
+def _resize_plane(
+    plane: np.ndarray, factor: float, out: np.ndarray | None = None
+) -> np.ndarray:
+    return cv2.resize(
+        plane, None, out, factor, factor, interpolation=cv2.INTER_LINEAR
+    )
 
 
 @TRANSFORMS.register_module()

@@ -8,6 +8,9 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmxdistill.datasets.transforms.left_to_device import (
+    guard_stock_preprocessors,
+)
 from mmxdistill.encodings import (
     PinholeCamera,
     as_depth_mm,
@@ -53,16 +56,16 @@ class FillDepth(BaseTransform):
         holes = depth == 0
         if holes.any() and not holes.all():
             _, nearest = cv2.distanceTransformWithLabels(
-                holes.astype(np.uint8),
+                holes.view(np.uint8),
                 cv2.DIST_L2,
                 cv2.DIST_MASK_5,
                 labelType=cv2.DIST_LABEL_PIXEL,
             )
-            # Every measured pixel has a label of its own.
-            values = np.concatenate([[0], depth[~holes]]).astype(depth.dtype)
-            order = np.zeros(nearest.max() + 1, np.intp)
-            order[nearest[~holes]] = np.arange(1, len(values))
-            results['img'] = values[order[nearest]]
+            # Every measured pixel has a label of its own, from 1.
+            measured = np.flatnonzero(depth)
+            values = np.empty(len(measured) + 1, depth.dtype)
+            values[nearest.ravel()[measured]] = depth.ravel()[measured]
+            results['img'] = values.take(nearest)
         return results
 
 
@@ -127,6 +130,8 @@ class EncodeHHA(BaseTransform):
         self.use_gravity = use_gravity
         self.backend = backend
         self.on_device = on_device
+        if on_device:
+            guard_stock_preprocessors()
 
     def transform(self, results: dict) -> dict:
         """Encode the depth image, or prepare it for the data preprocessor.

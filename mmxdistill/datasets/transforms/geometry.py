@@ -85,7 +85,7 @@ class FastProposalBroadcaster(BaseTransform):
                 'FastProposalBroadcaster'
             )
         # Double, so that several transforms round only once, at the end.
-        boxes = HorizontalBoxes(np.asarray(results['proposals'], np.float64))
+        boxes: np.ndarray = np.array(results['proposals'], np.float64)
         scores = np.asarray(results['proposals_scores'], np.float32)
         total = results.pop('homography_matrix', None)
         for transform in self.transforms:
@@ -98,14 +98,15 @@ class FastProposalBroadcaster(BaseTransform):
                 self._assert_still(transform, before, results)
                 continue
             total = step if total is None else step @ total
-            boxes.project_(step)
+            boxes = _project(boxes, np.asarray(step, np.float64))
             if getattr(transform, 'clip_object_border', True):
-                boxes.clip_(results['img_shape'][:2])
-                inside = boxes.is_inside(results['img_shape'][:2]).numpy()
-                boxes, scores = boxes[inside], scores[inside]
+                sides = np.array(results['img_shape'][1::-1])
+                boxes = boxes.clip(0, np.tile(sides, 2))
+                inside = (boxes[:, :2] < sides) & (boxes[:, 2:] > 0)
+                boxes, scores = boxes[inside.all(1)], scores[inside.all(1)]
         if total is not None:
             results['homography_matrix'] = total
-        results['proposals'] = boxes.numpy().astype(np.float32)
+        results['proposals'] = boxes.astype(np.float32)
         results['proposals_scores'] = scores
         return results
 
@@ -128,6 +129,17 @@ class FastProposalBroadcaster(BaseTransform):
     def __repr__(self) -> str:
         """Name and wrapped transforms."""
         return f'{type(self).__name__}({self.transforms})'
+
+
+def _project(boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Boxes (n, 4) around what a homography makes of them."""
+    if (matrix * [[0, 1, 0], [1, 0, 0], [1, 1, 0]]).any():  # turned
+        turned = HorizontalBoxes(boxes)
+        turned.project_(matrix)
+        return turned.numpy()
+    scale, offset = matrix.diagonal()[:2], matrix[:2, 2]
+    corners = (boxes.reshape(-1, 2, 2) * scale + offset) / matrix[2, 2]
+    return np.sort(corners, axis=1).reshape(-1, 4)
 
 
 def _unrecorded(transform: object) -> str:

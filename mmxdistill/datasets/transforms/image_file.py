@@ -33,6 +33,8 @@ __all__ = [
 _MAX_PIXELS = 100_000_000
 _NPY = b'\x93NUMPY'
 _JPEG = b'\xff\xd8'
+# Markers of a JPEG's frame: DHT, JPG and DAC are among their numbers.
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _WEBP = re.compile(rb'RIFF....WEBP', re.DOTALL)
 _EXIF_ORIENTATION = 274
 # What brings the rows and columns of each orientation upright: swap them
@@ -159,50 +161,63 @@ def check_header(content: bytes, path: str) -> None:
     Raises:
         ValueError: The image is too large, or its file too short for it.
     """
-    pixels = _declared_pixels(content)
+    ends = True
+    if content.startswith(PNG_TAG):
+        check_png(content, path)
+        width, height = content[16:20], content[20:24]
+        pixels = int.from_bytes(width, 'big') * int.from_bytes(height, 'big')
+    elif content.startswith(_JPEG):
+        pixels, ends = _scan_jpeg(content)
+    else:
+        pixels = _declared_pixels(content)
     if pixels > _MAX_PIXELS:
         raise ValueError(
             f"'{path}' declares more than {_MAX_PIXELS // 10**6} megapixels: "
             'the file is damaged, or must be cut into tiles'
         )
-    if content.startswith(PNG_TAG):
-        check_png(content, path)
-    elif content.startswith(_JPEG) and not _jpeg_ends(content):
+    if not ends:
         raise ValueError(
             f"'{path}' is no image any more: truncated ({len(content)} "
             'bytes); replace the file'
         )
 
 
-def _declared_pixels(content: bytes) -> float:
+def _declared_pixels(content: bytes) -> int:
     """Width times height by the header, 0 if Pillow cannot read it."""
     try:
         with Image.open(io.BytesIO(content)) as image:
             return image.width * image.height
     except Image.DecompressionBombError:
-        return np.inf
+        return _MAX_PIXELS + 1
     except Exception:  # not a format of Pillow's: OpenCV decides
         return 0
 
 
-def _jpeg_ends(content: bytes) -> bool:
-    """Whether the scan is followed by an end marker.
+def _scan_jpeg(content: bytes) -> tuple[int, bool]:
+    """Pixels of a JPEG, and whether its scan is followed by an end marker.
 
     OpenCV fills what is missing with grey. A thumbnail has an end marker of
     its own, inside of a segment before the scan.
     """
-    at = 2
+    at, pixels = 2, 0
     while at + 4 <= len(content) and content[at] == 0xFF:
         marker = content[at + 1]
         if marker == 0xDA:  # start of scan
-            return content.find(b'\xff\xd9', at) >= 0
+            return pixels, content.find(b'\xff\xd9', at) >= 0
         if marker == 0xFF:  # fill byte
             at += 1
         elif marker == 0x01 or 0xD0 <= marker <= 0xD7:  # without length
             at += 2
         else:
+            if marker in _FRAMES:
+                height, width = (
+                    content[at + 5 : at + 7],
+                    content[at + 7 : at + 9],
+                )
+                pixels = int.from_bytes(height, 'big')
+                pixels *= int.from_bytes(width, 'big')
             at += 2 + int.from_bytes(content[at + 2 : at + 4], 'big')
-    return False
+    return pixels, False
 
 
 def check_stock_loader(

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmxdistill.datasets.transforms.channels import stack_channels
 from mmxdistill.datasets.transforms.memory import (
     modality_image,
     stored_image,
@@ -128,7 +129,9 @@ class LoadDepthFromFile(BaseTransform):
         missing = self.missing
         if missing is None:
             missing = _MISSING.get(stored.dtype.newbyteorder('='), (0,))
-        mask = ~np.isin(stored, missing)
+        mask = np.ones(stored.shape, bool)
+        for value in np.asarray(missing):  # as np.isin, which sorts
+            mask &= stored != value
         if np.isnan(missing).any():
             mask &= ~np.isnan(stored)
         if not mask.any():
@@ -241,7 +244,7 @@ class LoadGrayImageFromFile(BaseTransform):
                 'LoadGrayImageFromFile(value_range=(low, high)), the stored '
                 'values that become 0 and 255'
             )
-        results['img'] = np.repeat(image[..., None], self.channels, axis=2)
+        results['img'] = stack_channels([image] * self.channels)
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results
 

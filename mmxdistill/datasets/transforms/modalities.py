@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform, Compose, LoadImageFromFile
 
+from mmxdistill.datasets.transforms.channels import stack_channels
 from mmxdistill.datasets.transforms.image_file import (
     check_header,
     check_stock_loader,
@@ -154,15 +155,12 @@ class LoadModalities(BaseTransform):
         sizes = {k: v.shape[:2] for k, v in images.items()}
         self._same_size(sizes, paths)
         self._size_of_record(sizes, results, paths)
-        stacked = [
-            image if image.ndim == 3 else image[..., None]
-            for image in images.values()
-        ]
-        results['img'] = (
-            stacked[0] if len(stacked) == 1 else np.concatenate(stacked, 2)
-        )
+        results['img'] = stack_channels(list(images.values()))
         results['modalities'] = tuple(images)
-        results['modality_channels'] = tuple(x.shape[2] for x in stacked)
+        results['modality_channels'] = tuple(
+            image.shape[2] if image.ndim == 3 else 1
+            for image in images.values()
+        )
         results['img_shape'] = results['img'].shape[:2]
         results['ori_shape'] = results['img'].shape[:2]
         to_encode = {

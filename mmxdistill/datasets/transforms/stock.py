@@ -26,6 +26,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmdet.datasets import MultiImageMixDataset
 
+from mmxdistill.datasets.transforms.channels import stack_channels
+
 __all__ = [
     'ANY_CHANNELS',
     'IN_THREES',
@@ -160,6 +162,8 @@ def _widths(results: dict) -> tuple[int, ...] | None:
 def _in_threes(transform: Transform) -> Transform:
     @functools.wraps(transform)
     def on_stack(self: Any, results: dict) -> dict | None:
+        if 'device_resize' in results:
+            raise ValueError(_too_late(self))
         widths = _widths(results)
         if widths is None or _knows(self, sum(widths)):
             return transform(self, results)
@@ -203,14 +207,13 @@ def _apply_in_threes(
     if any(part is None for part in done):
         return None
     stacked: Any = done[0]
-    stacked['img'] = np.concatenate(
+    stacked['img'] = stack_channels(
         [
             np.atleast_3d(part['img'])[  # type: ignore[index]
                 ..., : channels.stop - channels.start
             ]
             for part, channels in zip(done, parts, strict=True)
-        ],
-        axis=2,
+        ]
     )
     if 'modality_channels' in results:
         stacked['modality_channels'] = results['modality_channels']
@@ -340,6 +343,11 @@ def _check_pipeline(steps: Sequence[Any], modalities: Sequence[str]) -> None:
             f'the directions of its flow: leave {name} out, or compute the '
             'flow of turned frames'
         )
+    resized = False
+    for one in walk(steps):
+        if resized and is_a(one, ANY_CHANNELS + IN_THREES):
+            raise ValueError(_too_late(one))
+        resized |= getattr(one, 'on_device', False)
     loaded = False
     for step in steps:
         inner = list(walk(step))
@@ -362,6 +370,15 @@ def _check_pipeline(steps: Sequence[Any], modalities: Sequence[str]) -> None:
 def _keeps_place(transform: object) -> bool:
     """Whether boxes stay where they are."""
     return is_a(transform, ('Pad', 'CutOut', 'RandomErasing', 'CopyPaste'))
+
+
+def _too_late(transform: object) -> str:
+    name = type(transform).__name__
+    return (
+        f'{name} comes after CaffeResize(on_device=True), which leaves the '
+        f'image as large as it was: put {name} before it (padding into the '
+        'data_preprocessor), or resize in the loader (on_device=False)'
+    )
 
 
 def _checking(init: Callable[..., None]) -> Callable[..., None]:

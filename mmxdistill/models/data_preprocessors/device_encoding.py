@@ -11,6 +11,10 @@ from mmdet.structures import SampleList
 from torch import Tensor, nn
 
 from mmxdistill.encodings.deferred import Axis, find_axes, move_like
+from mmxdistill.models.data_preprocessors.device_resize import (
+    Resizes,
+    flip_images,
+)
 
 __all__ = ['encode_modality', 'find_moves']
 
@@ -18,17 +22,21 @@ Move: TypeAlias = tuple[Axis, Axis]
 
 
 def find_moves(
-    name: str, channels: slice, images: Sequence[Tensor], samples: SampleList
+    name: str,
+    stand_ins: Sequence[Tensor],
+    samples: SampleList,
+    resizes: Resizes,
 ) -> list[Move]:
     """Find where the images went since they were loaded.
 
     Args:
         name (str): Modality to be encoded.
-        channels (slice): Its channels, which hold what became of the
-            ``position_image``.
-        images (Sequence[Tensor]): (C, H, W), best in main memory.
+        stand_ins (Sequence[Tensor]): (3, H, W) what became of each
+            ``position_image``, best in main memory.
         samples (list[DetDataSample]): Have ``encoder_inputs`` and, if the
             image was moved, ``homography_matrix``.
+        resizes (list[DeviceResize | None]): What will be done to the images
+            after the encoding.
 
     Returns:
         list[tuple[Axis, Axis]]: Rows and columns of each image.
@@ -37,11 +45,15 @@ def find_moves(
         ValueError: An image was moved in a way that cannot be followed.
     """
     moves = []
-    for image, sample in zip(images, samples, strict=True):
-        stand_in = image[channels].permute(1, 2, 0).cpu().numpy()
+    turned = flip_images(stand_ins, resizes)
+    for image, sample, resize in zip(turned, samples, resizes, strict=True):
+        stand_in = image.permute(1, 2, 0).cpu().numpy()
         size = sample.encoder_inputs[name]['depth_mm'].shape
         try:
             matrix = sample.get('homography_matrix')
+            if matrix is not None and resize is not None:
+                rest = [1 / resize.factor, 1 / resize.factor, 1]
+                matrix = np.diag(rest) @ matrix
             moves.append(find_axes(matrix, size, stand_in))
         except ValueError as error:
             raise ValueError(

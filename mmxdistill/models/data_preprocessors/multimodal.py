@@ -9,10 +9,16 @@ import torch
 from mmdet.models.data_preprocessors import DetDataPreprocessor
 from torch import Tensor, nn
 
+from mmxdistill.datasets.transforms.left_to_device import check_nothing_left
 from mmxdistill.encodings.batch import HHAEncoder
 from mmxdistill.models.data_preprocessors.device_encoding import (
     encode_modality,
     find_moves,
+)
+from mmxdistill.models.data_preprocessors.device_resize import (
+    find_resizes,
+    flip_images,
+    resize_images,
 )
 from mmxdistill.registry import MODELS
 
@@ -31,6 +37,10 @@ class MultiModalDataPreprocessor(DetDataPreprocessor):
     right and bottom after normalisation, which is padding with the mean colour
     as Caffe's Fast R-CNN does. Proposals learn the ``scale_factor`` of their
     sample (for :class:`CaffeMaxIoUAssigner`).
+
+    Images that :class:`CaffeResize` has left to the device are flipped and
+    resized here, with the loader's result up to float32 rounding (less than
+    1e-3 grey levels).
 
     Args:
         modalities (dict[str, dict]): Name -> ``dict(mean=[...], std=[...],
@@ -127,11 +137,9 @@ class MultiModalDataPreprocessor(DetDataPreprocessor):
         Raises:
             ValueError: The images have other channels than ``modalities``.
         """
+        self._check(data['inputs'], data.get('data_samples'))
+        data = self._finish(data)
         images = data['inputs']
-        self._check(images, data.get('data_samples'))
-        if self.encoders:
-            data = self._encode(data)
-            images = data['inputs']
         if self.order is not None:
             data = dict(data)
             if isinstance(images, Tensor):
@@ -146,26 +154,37 @@ class MultiModalDataPreprocessor(DetDataPreprocessor):
                 sample.proposals.set_metainfo(scale)
         return data
 
-    def _encode(self, data: dict) -> dict:
-        """Move a batch to the device and encode what was left to it."""
+    def _finish(self, data: dict) -> dict:
+        """Do on the device what the loader left to it, if anything."""
+        images, samples = data['inputs'], data.get('data_samples') or ()
+        resizes = find_resizes(images, samples)
+        if not self.encoders and not any(resizes):
+            check_nothing_left(images, samples)
+            return data
         moves = {
             name: find_moves(
-                name, self.slices[name], data['inputs'], data['data_samples']
+                name,
+                [image[self.slices[name]] for image in images],
+                samples,
+                resizes,
             )
             for name in self.encoders
         }
         data = self.cast_data(data)
-        samples = data['data_samples']
+        images, samples = data['inputs'], data['data_samples']
+        images = flip_images(images, resizes)
         for name, encoder in self.encoders.items():
-            data['inputs'] = encode_modality(
+            images = encode_modality(
                 encoder,
                 self.slices[name],
-                data['inputs'],
+                images,
                 [sample.encoder_inputs[name] for sample in samples],
                 moves[name],
             )
+        data['inputs'] = resize_images(images, resizes)
         for sample in samples:  # copies; predictions shall not carry depth
-            del sample.encoder_inputs
+            for key in ('encoder_inputs', 'device_resize'):
+                sample.pop(key, None)
         return data
 
     def _check(self, images: Any, samples: Any) -> None:

@@ -28,6 +28,7 @@ PACK = dict(
         'scale_factor',
         'homography_matrix',
         'encoder_inputs',
+        'device_resize',
     ),
 )
 FLIP = dict(
@@ -62,6 +63,18 @@ GEOMETRY = {
         [
             dict(type='mmxdistill.CaffeRandomFlip', prob=0.5),
             dict(type='mmxdistill.CaffeResize', scale=171, max_size=900),
+        ],
+        0,
+    ),
+    'Caffe, on the device': (
+        [
+            FLIP,
+            dict(
+                type='mmxdistill.CaffeResize',
+                scale=171,
+                max_size=900,
+                on_device=True,
+            ),
         ],
         0,
     ),

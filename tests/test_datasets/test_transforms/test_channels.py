@@ -1,0 +1,77 @@
+import cv2
+import numpy as np
+import pytest
+
+from mmxdistill.datasets.transforms.channels import (
+    split_channels,
+    stack_channels,
+)
+from mmxdistill.registry import TRANSFORMS
+
+VIEWS = {
+    'contiguous': lambda image: image,
+    'flipped': lambda image: image[:, ::-1],
+    'upside down': lambda image: image[::-1],
+    'turned': lambda image: image[::-1, ::-1],
+    'cropped': lambda image: image[2:-3, 1:-4],
+}
+
+
+def draw(channels, dtype='uint8', size=(13, 17)):
+    shape = size if channels is None else (*size, channels)
+    return np.random.default_rng(0).integers(0, 200, shape).astype(dtype)
+
+
+@pytest.mark.parametrize('dtype', ['uint8', 'uint16', 'float32', 'int64'])
+@pytest.mark.parametrize('widths', [(3, 3), (3, None, 1), (21, 3, 4), (3,)])
+def test_stack_is_concatenate(widths, dtype):
+    images = [draw(width, dtype) for width in widths]
+    expected = np.dstack(images)
+    found = stack_channels(images)
+    np.testing.assert_array_equal(found, expected)
+    assert found.dtype == expected.dtype and found.flags.c_contiguous
+
+
+def test_stack_of_two_types_and_of_views():
+    images = [draw(3)[:, ::-1], draw(4, 'float32')[..., :3]]
+    found = stack_channels(images)
+    np.testing.assert_array_equal(found, np.dstack(images))
+    assert found.dtype == np.float32
+    with pytest.raises((ValueError, cv2.error)):
+        stack_channels([draw(3), draw(3, size=(13, 16))])
+
+
+@pytest.mark.parametrize('view', VIEWS)
+@pytest.mark.parametrize('channels', [None, 1, 3, 6, 21, 600])
+@pytest.mark.parametrize('dtype', ['uint8', 'float64', 'int64'])
+def test_split_is_a_transpose(channels, dtype, view):
+    image = VIEWS[view](draw(channels, dtype))
+    found = split_channels(image)
+    expected = np.atleast_3d(image).transpose(2, 0, 1)
+    np.testing.assert_array_equal(found, expected)
+    assert found.dtype == image.dtype and found.flags.c_contiguous
+
+
+@pytest.mark.parametrize('view', VIEWS)
+@pytest.mark.parametrize('target', [9, 31])
+def test_caffe_resize_is_that_of_slices(view, target):
+    """As it was written first: slices of three channels, and dstack."""
+    image = VIEWS[view](draw(6, size=(23, 31)))
+    factor = target / image.shape[0]
+    parts = [
+        cv2.resize(
+            np.ascontiguousarray(image.astype(np.float32)[..., part]),
+            None,
+            fx=factor,
+            fy=factor,
+            interpolation=cv2.INTER_LINEAR,
+        )
+        for part in (slice(3), slice(3, 6))
+    ]
+    transform = TRANSFORMS.build(
+        dict(type='mmxdistill.CaffeResize', scale=target)
+    )
+    found = transform(dict(img=image))['img']
+    np.testing.assert_array_equal(found, np.dstack(parts))
+    # What PackDetInputs need not copy.
+    assert found.transpose(2, 0, 1).flags.c_contiguous
