@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     print(
         f'{filled.images:,} images, {len(filled.ways)} of each '
         f'({"; ".join(filled.ways)}): {filled.added:,} computed, '
-        f'{filled.size / 1e9:.3g} GB'
+        f'{filled.size / 1e6:,.1f} MB'
     )
     if filled.hint is not None:
         print(filled.hint)

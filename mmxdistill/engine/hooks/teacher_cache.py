@@ -27,6 +27,9 @@ class TeacherCacheHook(Hook):
     features are in files whenever a checkpoint is.
     """
 
+    # What is wrong is said before a calibration.
+    priority = 'ABOVE_NORMAL'
+
     def before_train(self, runner: Runner) -> None:
         """Check and open.
 
@@ -42,7 +45,7 @@ class TeacherCacheHook(Hook):
             cache = open_cache(model, runner.train_dataloader.dataset)
             runner.logger.info(
                 f"teacher_cache: '{cache.path}' has {len(cache.store)} "
-                f'entries, {cache.store.size() / 1e9:.2f} GB'
+                f'entries, {cache.store.size() / 1e6:,.1f} MB'
             )
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

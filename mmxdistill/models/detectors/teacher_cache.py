@@ -68,7 +68,7 @@ class TeacherCache:
         seen (int): Number of images that were asked for.
         found (int): How many of them were in the folder.
         last_found (int): How many of the last batch.
-        record_bytes (int): Size of the largest record.
+        record_bytes (int): Size of the largest record that was added.
 
     Raises:
         ValueError: An argument is not one of these.
@@ -245,10 +245,9 @@ class TeacherCache:
             for place, i in enumerate(missing):
                 rows[i] = self._encode(taught, place)
                 rows[i][_NOTE] = notes[i].cpu()
-                records[i] = pack(rows[i])
-                store.put(keys[i], records[i])
-        sizes = [len(record) for record in records if record is not None]
-        self.record_bytes = max(self.record_bytes, *sizes)
+                record = pack(rows[i])
+                store.put(keys[i], record)
+                self.record_bytes = max(self.record_bytes, len(record))
         return _batch(rows, inputs.device)
 
     def _encode(self, taught: Taught, place: int) -> dict[str, Tensor]:

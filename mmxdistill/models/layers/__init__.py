@@ -4,6 +4,7 @@ from mmxdistill.models.layers.hypercolumn import (
     BoxUpsample,
     ClassifierGrid,
     ClassifierGridLoss,
+    check_boxes,
     select_class_channels,
     sum_hypercolumn,
 )
@@ -25,6 +26,7 @@ __all__ = [
     'ClassifierGrid',
     'ClassifierGridLoss',
     'FeatureScale',
+    'check_boxes',
     'roi_pool',
     'roi_pool_with_argmax',
     'select_class_channels',

@@ -19,6 +19,7 @@ __all__ = [
     'BoxUpsample',
     'ClassifierGrid',
     'ClassifierGridLoss',
+    'check_boxes',
     'select_class_channels',
     'sum_hypercolumn',
 ]
@@ -55,7 +56,13 @@ class BoxUpsample(nn.Module):
                 'positive'
             )
 
-    def forward(self, maps: Tensor, boxes: Tensor, labels: Tensor) -> Tensor:
+    def forward(
+        self,
+        maps: Tensor,
+        boxes: Tensor,
+        labels: Tensor,
+        checked: bool = False,
+    ) -> Tensor:
         """Sample the maps.
 
         Args:
@@ -65,6 +72,8 @@ class BoxUpsample(nn.Module):
                 fractions of the map's width and height (0: left or top edge,
                 1: right or bottom edge), (R, 5).
             labels (Tensor): Class of each box, int64, (R,).
+            checked (bool): Whether :func:`check_boxes` has seen them: it
+                waits for the device. Defaults to False.
 
         Returns:
             Tensor: Features, at least float32, (R, C, h, w).
@@ -80,7 +89,8 @@ class BoxUpsample(nn.Module):
                 f'labels (R,); got shapes {tuple(boxes.shape)} and '
                 f'{tuple(labels.shape)}'
             )
-        _check_boxes(boxes, labels, len(maps), classes)
+        if not checked:
+            check_boxes(boxes, labels, len(maps), classes)
         maps = _at_least_float32(maps).unflatten(1, (classes, self.channels))
         maps = maps[boxes[:, 0].long(), labels]
         # Double: the positions lose digits with the size of the map.
@@ -97,7 +107,9 @@ class BoxUpsample(nn.Module):
         return f'channels={self.channels}, size={self.size}'
 
 
-def select_class_channels(x: Tensor, labels: Tensor, channels: int) -> Tensor:
+def select_class_channels(
+    x: Tensor, labels: Tensor, channels: int, checked: bool = False
+) -> Tensor:
     """Each row's own class of a class-specific vector.
 
     The PickSlice layer of the authors' SDS network.
@@ -106,6 +118,7 @@ def select_class_channels(x: Tensor, labels: Tensor, channels: int) -> Tensor:
         x (Tensor): Vectors of all classes one after the other, (R, K * C).
         labels (Tensor): Class of each row, int64, (R,).
         channels (int): C.
+        checked (bool): See :class:`BoxUpsample`.
 
     Returns:
         Tensor: The class's channels, (R, C).
@@ -119,7 +132,7 @@ def select_class_channels(x: Tensor, labels: Tensor, channels: int) -> Tensor:
             f'expected one label per row, ({len(x)},), got shape '
             f'{tuple(labels.shape)}'
         )
-    if ((labels < 0) | (labels >= classes)).any():
+    if not checked and ((labels < 0) | (labels >= classes)).any():
         raise ValueError(
             _OUTSIDE.format('label', classes - 1, labels.tolist())
         )
@@ -299,10 +312,21 @@ def _num_classes(x: Tensor, channels: int, dims: int) -> int:
     return classes
 
 
-def _check_boxes(
+def check_boxes(
     boxes: Tensor, labels: Tensor, images: int, classes: int
 ) -> None:
-    """Check the values; one synchronisation of the device if all is well."""
+    """Check the values; one synchronisation of the device if all is well.
+
+    Args:
+        boxes (Tensor): Batch index and corners, (R, 5).
+        labels (Tensor): Class of each box, int64, (R,).
+        images (int): Number of images.
+        classes (int): Number of classes.
+
+    Raises:
+        ValueError: A box is not finite, or a batch index or label does not
+            exist.
+    """
     bad = ~boxes.isfinite().all(1)
     for values, limit in ((boxes[:, 0], images), (labels, classes)):
         bad = bad | (values < 0) | (values >= limit)

@@ -11,6 +11,7 @@ from mmxdistill.models.layers import (
     BoxUpsample,
     ClassifierGrid,
     ClassifierGridLoss,
+    check_boxes,
     select_class_channels,
     sum_hypercolumn,
 )
@@ -131,14 +132,20 @@ class HypercolumnMaskHead(BaseModule):
             raise ValueError(
                 f"'fc7' has {len(features['fc7'])} rows for {len(boxes)} boxes"
             )
+        per_class = self.upsample.channels
+        vector = self.fcfc7(features['fc7'])
+        if self.map_names:
+            # Once for all layers: it waits for the device.
+            images = min(len(features[name]) for name in self.map_names)
+            check_boxes(boxes, labels, images, vector.shape[1] // per_class)
         vector = select_class_channels(
-            self.fcfc7(features['fc7']), labels, self.upsample.channels
+            vector, labels, per_class, checked=bool(self.map_names)
         )
         sampled = []
         for name in self.map_names:
             scaled = features[name] * self.multipliers[name]
             scores = getattr(self, f'conv_{name}')(scaled)
-            sampled.append(self.upsample(scores, boxes, labels))
+            sampled.append(self.upsample(scores, boxes, labels, checked=True))
         return sum_hypercolumn(vector, sampled, self.upsample.size)
 
     def forward(

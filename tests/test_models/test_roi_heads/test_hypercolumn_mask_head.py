@@ -287,6 +287,21 @@ def test_fc7_alone():
     torch.testing.assert_close(masks[:, 0, 0], expected[:, 0].sigmoid())
 
 
+def test_waits_for_the_device_once(monkeypatch):
+    """A truth value of a tensor on a GPU waits for all that is queued."""
+    head, waits = build(), []
+    features, boxes, labels = sample()
+    truth = torch.Tensor.__bool__
+
+    def counting(tensor):
+        waits.append(tensor.shape)
+        return truth(tensor)
+
+    monkeypatch.setattr(torch.Tensor, '__bool__', counting)
+    head(features, boxes, labels)
+    assert len(waits) == 1
+
+
 def test_no_boxes():
     head = build()
     features, boxes, labels = sample(count=0)
