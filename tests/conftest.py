@@ -11,6 +11,8 @@ from typing import Any
 # Before NumPy and PyTorch start their thread pools, also in sub-processes:
 # the tensors of the tests are too small to share among threads.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
+# Nothing is remembered from test to test.
+os.environ['MMXDISTILL_CACHE'] = ''
 
 import cv2
 import numpy as np

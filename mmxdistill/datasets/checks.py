@@ -9,6 +9,7 @@ from typing import Any
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 
+from mmxdistill.datasets.check_memory import CheckMemory
 from mmxdistill.parallel import available_cpus, describe_error, map_parallel
 
 __all__ = ['check_samples']
@@ -16,6 +17,7 @@ __all__ = ['check_samples']
 # Below this, starting worker processes costs more than it saves.
 _MIN_PARALLEL = 200
 _SHOWN = 10
+_PASSED = -1
 # Not for the loaders, and the largest part of a sample.
 _HEAVY = ('proposals', 'instances')
 
@@ -24,9 +26,7 @@ def _problem(
     check: Callable[[dict], None], dataset: Any, index: int
 ) -> str | None:
     """Message of the error that loading a sample raises, if any."""
-    info = dataset.get_data_info(index)
-    for key in _HEAVY:
-        info.pop(key, None)
+    info = _info(dataset, index)
     try:
         check(info)
     except Exception as error:
@@ -34,6 +34,15 @@ def _problem(
         path = str(info.get('img_path', ''))
         return text if _names(text, info) else f"'{path}': {text}"
     return None
+
+
+def _info(dataset: Any, index: int) -> dict:
+    """Get a sample as the loaders see it, without a look at its files."""
+    get = getattr(dataset, 'get_record', dataset.get_data_info)
+    info: dict = get(index)
+    for key in _HEAVY:
+        info.pop(key, None)
+    return info
 
 
 def _names(text: str, info: dict) -> bool:
@@ -47,7 +56,9 @@ def check_samples(dataset: Any) -> None:
 
     The check is that of the pipeline's own loaders: every transform with a
     method ``check(results)`` (:class:`LoadModalities`) is asked. The main
-    process works for all ranks, in parallel and with a progress bar.
+    process works for all ranks, in parallel and with a progress bar. What has
+    passed is remembered (:class:`CheckMemory`), so that the next start looks
+    at new and changed files only.
 
     Args:
         dataset (mmengine.dataset.BaseDataset): A data set that has been fully
@@ -81,22 +92,50 @@ def _has_check(transform: Any) -> bool:
 
 
 def _all_problems(check: Callable[[dict], None], dataset: Any) -> list[str]:
-    count = len(dataset)
-    jobs = available_cpus() if count >= _MIN_PARALLEL else 1
+    loader = getattr(check, '__self__', None)
+    memory = CheckMemory.of_loader(loader)
+    states = _states(memory, loader, dataset)
+    todo = [i for i, state in enumerate(states) if state != _PASSED]
+    if len(todo) < len(states):
+        passed = len(states) - len(todo)
+        print_log(
+            f'{passed} of {len(states)} samples were checked before and have '
+            f'not changed since ({memory and memory.path})',
+            'current',
+        )
+    jobs = available_cpus() if len(todo) >= _MIN_PARALLEL else 1
     outcomes = map_parallel(
         partial(_problem, check, dataset),
-        range(count),
+        todo,
         jobs,
         'checking samples',
         chunk_size=16,
-        name=lambda index: str(dataset.get_data_info(index).get('img_path')),
+        name=lambda index: str(_info(dataset, index).get('img_path')),
         log=partial(print_log, logger='current'),
     )
-    found = []
+    found, good = [], []
     for outcome in outcomes:
         if outcome.error is not None:  # its process was killed
-            path = dataset.get_data_info(outcome.item).get('img_path')
+            path = _info(dataset, outcome.item).get('img_path')
             found.append(f"'{path}': {outcome.error}")
         elif outcome.result is not None:
             found.append(outcome.result)
+        else:
+            good.append(states[outcome.item])
+    if memory is not None and good:
+        memory.add(state for state in good if state is not None)
     return found
+
+
+def _states(
+    memory: CheckMemory | None, loader: Any, dataset: Any
+) -> list[int | None]:
+    """State of the files of each sample, and which have passed already."""
+    if memory is None:
+        return [None] * len(dataset)
+    states: list[int | None] = [
+        memory.state(loader, _info(dataset, index))
+        for index in range(len(dataset))
+    ]
+    known = set(memory.known.tolist())
+    return [_PASSED if state in known else state for state in states]

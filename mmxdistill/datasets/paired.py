@@ -115,6 +115,19 @@ class _Paired(BaseDetDataset):
         for row, info in enumerate(self.data_list):
             info[_ROW] = row
 
+    def get_record(self, idx: int) -> dict:
+        """Get a sample as the lists tell it, without a look at its files.
+
+        Args:
+            idx (int): Index of the sample.
+
+        Returns:
+            dict: The sample.
+        """
+        info: dict = super().get_data_info(idx)
+        info.pop(_ROW, None)
+        return info
+
     def get_data_info(self, idx: int) -> dict:
         """Get a sample before the pipeline, with its proposals.
 
@@ -181,8 +194,9 @@ class PairedDataset(_Paired):
             :class:`LoadModalities` loads, out of those it can. Defaults to
             all.
         check_pairs (bool): Open all files of all samples when the data set is
-            built, so that a bad pair is found before training starts.
-            Defaults to True.
+            built, so that a bad pair is found before training starts. What
+            has passed is remembered in the user's cache, or in
+            ``$MMXDISTILL_CACHE`` (empty: nowhere). Defaults to True.
         trust_pickle (bool): Unpickle whatever ``proposal_file`` holds, not
             arrays only; this runs code that the file names. Defaults to
             False.

@@ -189,20 +189,18 @@ def make_pairs(
     rng = np.random.default_rng(0)
     pairs = []
     for rgb, x in zip(colour, other, strict=True):
-        corners = rng.uniform(0, 150, (proposals, 2))
-        boxes = np.hstack([corners, corners + rng.uniform(20, 150)])
         paths = dict(rgb=str(rgb), x=str(x))
-        pairs.append(
-            dict(
-                img_path=paths['rgb'],
-                x_path=paths['x'],
-                modality_paths=paths,
-                proposals=dict(
-                    bboxes=boxes.astype(np.float32),
-                    scores=np.ones(proposals, np.float32),
-                ),
-            )
+        pair: dict[str, Any] = dict(
+            img_path=paths['rgb'], x_path=paths['x'], modality_paths=paths
         )
+        if proposals:
+            corners = rng.uniform(0, 150, (proposals, 2))
+            sides = rng.uniform(20, 150, (proposals, 2))
+            pair['proposals'] = dict(
+                bboxes=np.float32(np.hstack([corners, corners + sides])),
+                scores=np.ones(proposals, np.float32),
+            )
+        pairs.append(pair)
     return pairs
 
 
