@@ -43,7 +43,10 @@ def readme() -> str:
 
 # Runs the quickstart and studies.
 STUDIES = ['snakemake>=9; python_version >= "3.11"']
-TESTS = ['h5py>=3', 'protobuf>=4.22', 'pytest>=8', 'pytest-xdist>=3', *STUDIES]
+TESTS = [
+    *('h5py>=3', 'protobuf>=4.22', 'pytest>=8', 'pytest-xdist>=3'),
+    *('tensorboard>=2.14', *STUDIES),
+]
 
 setup(
     name='mmxdistill',

@@ -48,7 +48,8 @@ mypy==2.4.1
 pytest==9.2.0
 pytest-xdist==3.8.0
 ruff==0.17.5
-snakemake==9.27.1"
+snakemake==9.27.1
+tensorboard==2.21.0"
 
 say() { echo "[setup] $*" >&2; }
 
@@ -187,7 +188,8 @@ install_stack() {
     fi
     step '4/6 mmdet and the tools for the tests (about 1 min)' \
         pip_install "$MMDET" scipy protobuf h5py numba \
-        pytest pytest-xdist mypy ruff 'snakemake; python_version >= "3.11"'
+        pytest pytest-xdist mypy ruff tensorboard \
+        'snakemake; python_version >= "3.11"'
     step '5/6 one OpenCV, with the contrib modules' keep_one_opencv
     step '6/6 mmxdistill' \
         pip_install --no-deps --no-build-isolation --editable "$ROOT"

@@ -8,10 +8,14 @@ from mmxdistill.engine.hooks.teacher_cache import TeacherCacheHook
 from mmxdistill.engine.hooks.transfer_calibration import (
     TransferCalibrationHook,
 )
+from mmxdistill.engine.hooks.transfer_visualization import (
+    TransferVisualizationHook,
+)
 
 __all__ = [
     'BoxTargetNormalizationHook',
     'IterationSeedHook',
     'TeacherCacheHook',
     'TransferCalibrationHook',
+    'TransferVisualizationHook',
 ]

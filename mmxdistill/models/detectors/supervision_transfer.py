@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -123,6 +123,8 @@ class SupervisionTransfer(BaseDetector):
         )
         if len({point.name for point in self.points}) != len(self.points):
             raise ValueError('transfer_points lists a pair of features twice')
+        # Shown everything that is compared, such as by a hook.
+        self.watcher: Callable[..., None] | None = None
         self.num_rois = num_rois
         self.student_loss_weight = student_loss_weight
         student_config = networks.pop('student')
@@ -208,7 +210,7 @@ class SupervisionTransfer(BaseDetector):
         else:
             taught = self.teach(batch_inputs, batch_data_samples, rois)
         student = self.student_features(
-            self._part('student', batch_inputs), rois, batch_data_samples
+            self.part('student', batch_inputs), rois, batch_data_samples
         )
         if self.training and torch.is_grad_enabled():
             self.student_features.check_gradients(student)
@@ -238,11 +240,12 @@ class SupervisionTransfer(BaseDetector):
             (N, C, h, w), or (R, C) per RoI.
         """
         return {
-            role: extractor(self._part(role, inputs), rois, samples)
+            role: extractor(self.part(role, inputs), rois, samples)
             for role, extractor in self.teacher_features.items()
         }
 
-    def _part(self, role: str, batch_inputs: Tensor) -> Tensor:
+    def part(self, role: str, batch_inputs: Tensor) -> Tensor:
+        """Channels that a network reads: (N, its channels, H, W)."""
         return batch_inputs[:, self._channels[role]]
 
     def _sample_rois(
@@ -283,11 +286,8 @@ class SupervisionTransfer(BaseDetector):
                 align.
         """
         compared = []
-        for point, pair in zip(
-            self.points,
-            self.raw_features(batch_inputs, batch_data_samples),
-            strict=True,
-        ):
+        pairs = self.raw_features(batch_inputs, batch_data_samples)
+        for point, pair in zip(self.points, pairs, strict=True):
             student, teacher = point(*pair)
             role, feature = teacher_of(point, self.teachers)
             extractor = self.teacher_features[role]
@@ -310,6 +310,8 @@ class SupervisionTransfer(BaseDetector):
                     teacher.shape[2:],
                 )
             compared.append((student, teacher, valid))
+        if self.watcher is not None:
+            self.watcher(pairs, compared, batch_inputs, batch_data_samples)
         return compared
 
     def features(
@@ -351,7 +353,7 @@ class SupervisionTransfer(BaseDetector):
         with SharedFeatures(self.student) as shared:
             losses = self._transfer_losses(batch_inputs, batch_data_samples)
             own = shared.losses(
-                self._part('student', batch_inputs), batch_data_samples
+                self.part('student', batch_inputs), batch_data_samples
             )
         for key, value in own.items():
             weight = self.student_loss_weight if 'loss' in key else 1
@@ -439,4 +441,4 @@ class SupervisionTransfer(BaseDetector):
         Returns:
             dict[str, Tensor]: Feature per name, before the adaptation.
         """
-        return self.student_features(self._part('student', batch_inputs))
+        return self.student_features(self.part('student', batch_inputs))
