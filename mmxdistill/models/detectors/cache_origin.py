@@ -23,6 +23,7 @@ __all__ = ['claim', 'describe_teachers']
 
 _FILE = 'store.json'
 _FORMAT = 1
+_SHOWN = 3
 _HASH = 64  # digits of a hash of weights
 
 
@@ -112,7 +113,7 @@ def claim(folder: Path, made_with: Mapping[str, Any], replace: bool) -> bytes:
     if different:
         raise ValueError(
             f"teacher_cache: '{folder}' has features of something else: "
-            f'{"; ".join(different)}. Give another path, or '
+            f'{"; ".join(different[:_SHOWN])}. Give another path, or '
             "teacher_cache=dict(stale='replace', ...) to empty it"
         )
     rest = {key: made_with[key] for key in made_with if key != 'probe'}
@@ -136,7 +137,10 @@ def _differences(
     there: Mapping[str, Any], here: Mapping[str, Any]
 ) -> list[str]:
     """What two stores were made with, where it differs."""
-    rows, others = _flat(there), _flat(here)
+    rows, others = (
+        _flat({key: made[key] for key in made if key != 'probe'})
+        for made in (there, here)
+    )
     found = [
         f'{name} is {_short(rows.get(name))} there and '
         f'{_short(others.get(name))} here'
@@ -153,10 +157,14 @@ def _differences(
 
 
 def _flat(node: Any, prefix: str = '') -> dict[str, Any]:
-    if not isinstance(node, Mapping):
+    if isinstance(node, Mapping):
+        items = [(str(key), value) for key, value in node.items()]
+    elif isinstance(node, list):
+        items = [(str(index), value) for index, value in enumerate(node)]
+    else:
         return {prefix: node}
     rows: dict[str, Any] = {}
-    for key, value in node.items():
+    for key, value in items:
         rows |= _flat(value, f'{prefix}.{key}' if prefix else key)
     return rows
 

@@ -20,10 +20,10 @@ class ImageGuard:
     """Compares images with what was noted of them.
 
     Args:
-        channels (Sequence[int]): Those of a batch that matter.
+        channels (Sequence[slice]): Those of a batch that matter.
     """
 
-    def __init__(self, channels: Sequence[int]) -> None:
+    def __init__(self, channels: Sequence[slice]) -> None:
         self.channels = list(channels)
         self._unread: list[tuple[Any, Tensor, list[str]]] = []
 
@@ -37,18 +37,20 @@ class ImageGuard:
         Returns:
             Tensor: (N, points), float32.
         """
+        height, width = inputs.shape[-2:]
         places = (torch.arange(_POINTS) + 0.5) / _POINTS
-        notes = []
-        for image, sample in zip(inputs, samples, strict=True):
-            y, x = (
-                (places * min(int(extent), limit)).long().to(inputs.device)
-                for extent, limit in zip(
-                    sample.img_shape[:2], inputs.shape[-2:], strict=True
-                )
-            )
-            points = image[self.channels][:, y[:, None], x]
-            notes.append(points.float().flatten())
-        return torch.stack(notes)
+        points = []
+        for sample in samples:
+            h, w = sample.img_shape[:2]
+            y = (places * min(int(h), height)).long()
+            x = (places * min(int(w), width)).long()
+            points.append((y[:, None] * width + x).flatten())
+        index = torch.stack(points)[:, None].to(inputs.device)
+        notes = [
+            part.flatten(2).gather(2, index.expand(-1, part.shape[1], -1))
+            for part in (inputs[:, channels] for channels in self.channels)
+        ]
+        return torch.cat(notes, 1).flatten(1).float()
 
     def compare(
         self, notes: Tensor, before: Tensor, names: Sequence[str]

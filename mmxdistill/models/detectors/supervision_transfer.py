@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from mmdet.models.detectors import BaseDetector
 from mmdet.structures import SampleList
-from mmdet.structures.bbox import bbox2roi
 from mmengine.model import ModuleList
 from torch import Tensor, nn
 
@@ -31,6 +30,7 @@ from mmxdistill.models.detectors.transfer_grids import (
     valid_cells,
 )
 from mmxdistill.models.detectors.transfer_point import TransferPoint
+from mmxdistill.models.detectors.transfer_rois import draw_rois
 from mmxdistill.models.detectors.transfer_wiring import (
     connect,
     freeze_unreached,
@@ -201,7 +201,12 @@ class SupervisionTransfer(BaseDetector):
         rois = None
         extractors = [*self.teacher_features.values(), self.student_features]
         if any(extractor.needs_rois for extractor in extractors):
-            rois = self._sample_rois(batch_data_samples, batch_inputs)
+            rois = draw_rois(
+                batch_data_samples or (),
+                self.num_rois,
+                self.training,
+                batch_inputs,
+            )
         # Only the training's images were found to come again.
         if self.teacher_cache is not None and self.training:
             taught = self.teacher_cache.features(
@@ -247,23 +252,6 @@ class SupervisionTransfer(BaseDetector):
     def part(self, role: str, batch_inputs: Tensor) -> Tensor:
         """Channels that a network reads: (N, its channels, H, W)."""
         return batch_inputs[:, self._channels[role]]
-
-    def _sample_rois(
-        self, samples: SampleList | None, batch_inputs: Tensor
-    ) -> Tensor:
-        boxes = []
-        for sample in samples or ():
-            if 'proposals' not in sample or len(sample.proposals) == 0:
-                raise ValueError(
-                    f"'{sample.get('img_path')}' has no proposals, which a "
-                    'transfer at RoI features (fc6, fc7) needs: set '
-                    'proposal_file of the data set'
-                )
-            all_boxes = sample.proposals.bboxes
-            if self.training:
-                all_boxes = all_boxes[torch.randperm(len(all_boxes))]
-            boxes.append(all_boxes[: self.num_rois].to(batch_inputs))
-        return bbox2roi(boxes)
 
     def compare(
         self, batch_inputs: Tensor, batch_data_samples: SampleList | None
@@ -381,7 +369,7 @@ class SupervisionTransfer(BaseDetector):
         if self.teacher_cache is not None and self.training:
             # No loss: the log shows it.
             share = self.teacher_cache.last_found / max(len(samples), 1)
-            losses['teacher_cached'] = inputs.new_tensor(share)
+            losses['teacher_cached'] = inputs.new_full((), share)
         return losses
 
     def predict(

@@ -104,13 +104,7 @@ class TeacherCache:
         self.seen = self.found = self.last_found = 0
         self.record_bytes = 0
         self._first = next(iter(slices))
-        self._guard = ImageGuard(
-            [
-                channel
-                for name in self.reads
-                for channel in range(slices[name].start, slices[name].stop)
-            ]
-        )
+        self._guard = ImageGuard([slices[name] for name in self.reads])
         self._store: ShardStore | None = None
         self._origin = b''
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from mmdet.structures import SampleList
@@ -20,10 +20,12 @@ from mmxdistill.models.features.entries import ENTRIES, entries_for
 from mmxdistill.models.features.layouts import Layout, find_layout
 from mmxdistill.models.features.names import (
     FeatureName,
+    describe_output,
     named_features,
     require_stages,
     resolve_name,
     suggest,
+    tensors_of,
 )
 from mmxdistill.models.features.recording import record
 
@@ -154,9 +156,13 @@ class FeatureExtractor:
         if not isinstance(recorded.value, Tensor):
             raise ValueError(
                 f"the {self.role}'s '{name.text}' is no tensor but "
-                f'{_describe(recorded.value)}: write '
+                f'{describe_output(recorded.value)}: write '
                 + (
-                    ' or '.join(_options(name.text, recorded.value))
+                    ' or '.join(
+                        row
+                        for row in tensors_of(name.text, recorded.value)
+                        if row.split(' ')[0] != name.text
+                    )
                     or 'another feature'
                 )
             )
@@ -229,7 +235,7 @@ class FeatureExtractor:
                 for text, found in seen.found.items():
                     calls = seen.calls[found_path(text, names)]
                     several = f'#0 ... #{calls - 1}' if calls > 1 else ''
-                    for row in _rows(
+                    for row in tensors_of(
                         short.get(text, text) + several, found.value
                     ):
                         rows.setdefault(row.split(' ')[0], row)
@@ -385,29 +391,3 @@ class FeatureExtractor:
 def found_path(text: str, names: Sequence[FeatureName]) -> str:
     """Path of a name."""
     return next(name.path for name in names if name.text == text)
-
-
-def _describe(value: Any) -> str:
-    if isinstance(value, Tensor):
-        return ' x '.join(str(n) for n in value.shape)
-    if isinstance(value, (tuple, list)):
-        return f'a {type(value).__name__} of {len(value)}'
-    return f'a {type(value).__name__}'
-
-
-def _options(name: str, value: Any) -> list[str]:
-    return [row for row in _rows(name, value) if row.split(' ')[0] != name]
-
-
-def _rows(name: str, value: Any) -> list[str]:
-    """Names of all tensors in an output, with their shapes."""
-    if isinstance(value, Tensor):
-        return [f'{name} ({_describe(value)})'] if value.dim() > 1 else []
-    items: Any = ()
-    if isinstance(value, dict):
-        items = value.items()
-    elif isinstance(value, (tuple, list)):
-        items = enumerate(value)
-    return [
-        row for key, item in items for row in _rows(f'{name}[{key}]', item)
-    ]

@@ -7,14 +7,16 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 
 __all__ = [
     'FeatureName',
+    'describe_output',
     'named_features',
     'require_stages',
     'resolve_name',
     'suggest',
+    'tensors_of',
 ]
 
 _SYNTAX = re.compile(
@@ -158,3 +160,45 @@ def suggest(name: str, known: Iterable[str]) -> str:
     return (
         f'did you mean {" or ".join(near)}? ' if near else ''
     ) + f'There are: {", ".join(rows.values())}'
+
+
+def describe_output(value: Any) -> str:
+    """Say what a module gave.
+
+    Args:
+        value (Any): Its output, or a part of it.
+
+    Returns:
+        str: ``'1 x 256 x 8 x 12'`` of a tensor, else the type.
+    """
+    if isinstance(value, Tensor):
+        return ' x '.join(str(n) for n in value.shape)
+    if isinstance(value, (tuple, list)):
+        return f'a {type(value).__name__} of {len(value)}'
+    return f'a {type(value).__name__}'
+
+
+def tensors_of(name: str, value: Any) -> list[str]:
+    """Name all tensors in an output.
+
+    Args:
+        name (str): Of the output.
+        value (Any): Tensor, or sequences and dicts of such.
+
+    Returns:
+        list[str]: Names with shapes, ``'neck[1] (1 x 256 x 8 x 12)'``.
+    """
+    if isinstance(value, Tensor):
+        if value.dim() < 2:
+            return []
+        return [f'{name} ({describe_output(value)})']
+    items: Any = ()
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, (tuple, list)):
+        items = enumerate(value)
+    return [
+        row
+        for key, item in items
+        for row in tensors_of(f'{name}[{key}]', item)
+    ]

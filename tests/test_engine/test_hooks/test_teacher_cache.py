@@ -89,7 +89,7 @@ def runner_of(root, cache, steps=(FLIP, RESIZE), iters=6, **kwargs):
             collate_fn=FUNCTIONS.get('pseudo_collate'),
         ),
         train_cfg=dict(type='IterBasedTrainLoop', max_iters=iters),
-        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
         custom_hooks=[
             dict(type='mmxdistill.TransferCalibrationHook', num_images=4),
             dict(type='mmxdistill.TeacherCacheHook'),
@@ -119,7 +119,7 @@ def test_training_is_that_without_it(root):
     first, rounded = train(root, dict(), iters=8)
     cache = first.model.teacher_cache
     assert 0 < cache.found < cache.seen == 16
-    assert (rounded - exact).norm() < 2e-3 * exact.norm()
+    assert (rounded - exact).norm() < 5e-3 * exact.norm()
     assert exact.norm() > 0
     # What was filled on the way gives the same weights again, resumed too.
     again, same = train(root, dict(), iters=8)
