@@ -128,10 +128,13 @@ def _shown(loader: Iterable[Any], total: int) -> Iterable[Any]:
 
 
 def _groups(samples: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    """Put samples of one size together, up to ``size``."""
+    """Put samples of one size together, up to ``size``.
+
+    That of the result: resizing may be left to the device.
+    """
     waiting: dict[tuple[int, ...], list[Any]] = {}
     for sample in samples:
-        shape = tuple(sample['inputs'].shape)
+        shape = tuple(sample['data_samples'].img_shape[:2])
         group = waiting.setdefault(shape, [])
         group.append(sample)
         if len(group) == size:

@@ -12,6 +12,7 @@ from mmengine.registry import Registry
 
 import mmxdistill
 from mmxdistill import registry
+from mmxdistill.engine import fill_cache, run_config
 from mmxdistill.engine.run_config import registry_hints
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
@@ -345,3 +346,25 @@ def test_runs_from_anywhere_and_helps_before_it_imports(tmp_path):
         assert flag in out.stdout
     for name in ('torch', 'mmengine', 'mmdet', 'numpy'):
         assert not re.search(rf'\| +{name}$', out.stderr, re.M)
+
+
+@pytest.mark.parametrize('complete', [True, False])
+def test_cache_teacher_says_what_is_there(
+    monkeypatch, config, capsys, complete
+):
+    tool = load('cache_teacher', monkeypatch)
+    seen = []
+    hint = None if complete else 'nothing more is added'
+    filled = fill_cache.Filled(1200, ['a', 'b'], 7, 2_500_000, complete, hint)
+    monkeypatch.setattr(
+        run_config, 'build_runner', lambda cfg, loop: seen.append((cfg, loop))
+    )
+    monkeypatch.setattr(fill_cache, 'fill_cache', lambda runner: filled)
+    path = 'model.teacher_cache.path=features'
+    args = tool.parse_args([config, '--cfg-options', path])
+    assert tool.run(args) == int(not complete)
+    ((cfg, loop),) = seen
+    assert (cfg.model.teacher_cache.path, loop) == ('features', 'train')
+    out = capsys.readouterr().out
+    assert '1,200 images, 2 of each (a; b): 7 computed, 2.5 MB' in out
+    assert ('nothing more is added' in out) == (not complete)
