@@ -49,6 +49,8 @@ CONVERTED = dict(
     vgg16='fast_rcnn_vgg16_rgb_40k_nyud2',
 )
 SQUEEZENET = 'fast_rcnn_squeezenet_rgb_600_kitchen'
+YOLOX = 'yolox_yolox-nano_rgb_copy_40_people'
+BATCH_NORM = ('running_mean', 'running_var', 'num_batches_tracked')
 TRAINED = re.compile(r'work_dirs/([^/]+)/iter_\d+\.pth')
 
 
@@ -113,6 +115,8 @@ def small_images(node):
     if isinstance(node, dict):
         if node.get('type') == 'mmxdistill.CaffeResize':
             node.update(scale=64, max_size=96)
+        elif node.get('type') in ('Resize', 'RandomResize'):
+            node.update(scale=(96, 64))
         for child in node.values():
             small_images(child)
     elif isinstance(node, (list, tuple)):
@@ -128,7 +132,7 @@ def small_config(stem):
         if isinstance(stream.model, str):
             stream.checkpoint = resolve_network(stream.model).checkpoint
     cfg.model = small(cfg.model)
-    if 'SqueezeNet' not in str(cfg.model):  # its widths are fixed
+    if not re.search('SqueezeNet|YOLOX', str(cfg.model)):  # fixed widths
         narrow_all(cfg.model)
     for part in ('train', 'val', 'test'):
         loader = cfg[f'{part}_dataloader']
@@ -147,6 +151,7 @@ class Steps:
         for name, stem in CONVERTED.items():
             self._convert(name, stem, ('backbone', 'roi_head.bbox_head.fc'))
         self._convert('squeezenet_v1.1', SQUEEZENET, ('backbone',))
+        self._convert('yolox_nano_person', YOLOX, ('backbone', 'neck', 'bbox'))
 
     @staticmethod
     def _convert(name, stem, parts):
@@ -154,6 +159,11 @@ class Steps:
         cfg.backbone.pop('init_cfg', None)
         model = MODELS.build(cfg)
         model.init_weights()
+        if cfg.type == 'YOLOX':  # BatchNorm of no data would let it fade
+            for part in model.modules():
+                if isinstance(part, torch.nn.BatchNorm2d):
+                    part.momentum = 1.0
+            model.train().extract_feat(255 * torch.rand(2, 3, 64, 96))
         state = {
             key: value
             for key, value in model.state_dict().items()
@@ -179,7 +189,7 @@ class Steps:
         for needed in TRAINED.findall(str(cfg.to_dict())):
             self.take(needed)
         last = cfg.train_cfg.max_iters
-        cfg.train_cfg.update(max_iters=1, val_interval=1)
+        cfg.train_cfg.update(max_iters=1, val_interval=1, val_begin=1)
         cfg.val_dataloader.dataset.indices = 1
         cfg.default_hooks.checkpoint.interval = 1
         cfg.default_hooks.logger.interval = 1
@@ -236,7 +246,8 @@ def test_step(steps, stem):
     # What may learn, does; what may not, stays. (The rate is too low for
     # some of the biases.)
     changed = set(step.start) - same(step.start, step.end)
-    measured = {'energy', 'factor'}  # by the transfer, before its first step
+    # By the transfer, before its first step, or by BatchNorm.
+    measured = {'energy', 'factor', *BATCH_NORM}
     assert {k for k in changed if k.split('.')[-1] not in measured} <= (
         step.trainable
     )

@@ -85,6 +85,14 @@ def write_all(root: Path) -> None:
         (ucf101 / f'{split}list01.txt').write_text(lines)
     write_proposals(jhmdb / 'proposals.pkl', 'video/{}.png')
 
+    pairs, videos = data / 'mot_flow_pairs', data / 'mot_person'
+    write_images(pairs, f'frames/{VIDEO}/{{}}.jpg', f'flow/{VIDEO}/{{}}.png')
+    write_images(videos, f'frames/{VIDEO}/{{}}.jpg', f'flow/{VIDEO}/{{}}.png')
+    for split in ('train', 'test'):
+        file = f'annotations_{split}.json'
+        write_boxes(pairs, file, ('person',), f'frames/{VIDEO}/{{}}.jpg')
+        write_boxes(videos, file, ('person',), f'{VIDEO}/{{}}.jpg')
+
 
 def write_images(root: Path, *templates: str, scale: int = 1) -> None:
     """Write images of noise; depth of 1 to 3 metres; stripes."""
@@ -124,6 +132,7 @@ def write_boxes(
                 height=height,
                 width=width,
                 video=VIDEO,
+                sequence=VIDEO,
             )
             for number, stem in enumerate(STEMS)
         ],
@@ -131,7 +140,7 @@ def write_boxes(
             dict(
                 id=number,
                 image_id=number,
-                category_id=number + 1,
+                category_id=min(number + 1, len(classes)),
                 bbox=box,
                 area=box[2] * box[3],
                 segmentation=[corners],

@@ -258,4 +258,5 @@ def load_weights(
     )
     meta = (loaded.get('meta') or {}).get('dataset_meta') or {}
     classes = meta.get('classes', meta.get('CLASSES'))
-    return tuple(classes) if classes else None
+    # A string is the name of a set, as 'coco80', of which nothing is known.
+    return tuple(classes) if classes and not isinstance(classes, str) else None

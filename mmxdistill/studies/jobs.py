@@ -15,9 +15,18 @@ from mmengine.config import Config
 
 from mmxdistill import config_path
 
-__all__ = ['Evaluation', 'Job', 'Step', 'Training', 'make_steps', 'tool']
+__all__ = [
+    'Comparison',
+    'Evaluation',
+    'Job',
+    'Step',
+    'Training',
+    'make_steps',
+    'tool',
+]
 
 PREDICTIONS = 'predictions.pkl'
+TABLE = 'comparison.md'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +62,19 @@ class Evaluation(Job):
 
     Attributes:
         tests: The training whose last checkpoint is tested; empty if
-            ``checkpoints`` name all that there is.
+            ``checkpoints`` or ``weights`` name all that there is.
+        weights: A checkpoint that is there.
         predictions: Whether the predictions are kept.
     """
 
     tests: str = ''
+    weights: str = ''
     predictions: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison(Job):
+    """Compares the fusion of the config with its streams and baselines."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,19 +173,28 @@ def make_steps(
         if isinstance(job, Evaluation):
             command = ['test.py', f'configs/{job.config}']
             command += [last[job.tests]] if job.tests else []
+            command += [job.weights] if job.weights else []
             command += ['--work-dir', folder]
             if job.predictions:
                 command += ['--out', folder / PREDICTIONS]
+        elif isinstance(job, Comparison):
+            command = ['analysis_tools/compare_fusion.py']
+            command += [f'configs/{job.config}', '--work-dir', folder]
+            command += ['--out', folder / TABLE]
         else:
             command = ['train.py', f'configs/{job.config}']
             command += ['--work-dir', folder, '--resume']
             settings = {'randomness.seed': seed, **settings, **overrides}
-            number = overrides.get('train_cfg.max_iters')
+            number = settings.get('train_cfg.max_iters')
             number = number or _read(job.config)['train_cfg']['max_iters']
             last[job.name] = folder / f'iter_{number}.pth'
         if settings:
             command.append('--cfg-options')
-            command += [f'{key}={value}' for key, value in settings.items()]
+            command += [
+                # No blanks: mmengine does not read them.
+                f'{key}={str(value).replace(" ", "")}'
+                for key, value in settings.items()
+            ]
         name, *arguments = command
         line = tool(tools / name, *arguments)
         steps.append(

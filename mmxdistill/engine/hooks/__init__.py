@@ -3,6 +3,7 @@
 from mmxdistill.engine.hooks.box_normalization import (
     BoxTargetNormalizationHook,
 )
+from mmxdistill.engine.hooks.fusion_weights import FusionWeightsHook
 from mmxdistill.engine.hooks.iteration_seed import IterationSeedHook
 from mmxdistill.engine.hooks.teacher_cache import TeacherCacheHook
 from mmxdistill.engine.hooks.transfer_calibration import (
@@ -14,6 +15,7 @@ from mmxdistill.engine.hooks.transfer_visualization import (
 
 __all__ = [
     'BoxTargetNormalizationHook',
+    'FusionWeightsHook',
     'IterationSeedHook',
     'TeacherCacheHook',
     'TransferCalibrationHook',

@@ -1,0 +1,341 @@
+"""Report of a study on real pairs: precision, intervals and pictures."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.fileio import load
+
+from mmxdistill.atomic import atomic_write
+from mmxdistill.evaluation.bootstrap import (
+    Matches,
+    block_weights,
+    interval,
+    match_coco,
+)
+from mmxdistill.studies.jobs import PREDICTIONS, TABLE, Step
+from mmxdistill.studies.real_pairs import Arm, Study
+from mmxdistill.studies.results import provenance, read_metrics
+from mmxdistill.tables import format_table
+
+__all__ = ['Found', 'collect', 'compare', 'write_report']
+
+_ROUNDS = 400
+_EXPLAINED = 'transfer/explained_variance_'
+_MISSING = 'not run'
+
+
+@dataclass
+class Found:
+    """What an arm detects, with one seed.
+
+    Attributes:
+        samples: Of ``tools/test.py --out``, in the order of the test.
+        groups: Group of each.
+        classes: Number of classes.
+    """
+
+    samples: Sequence[Mapping[str, Any]]
+    groups: Sequence[str]
+    classes: int
+
+    @cached_property
+    def matches(self) -> dict[str, list[Matches]]:
+        """Group -> matches per class."""
+        return {
+            group: match_coco(
+                [
+                    sample
+                    for sample, name in zip(
+                        self.samples, self.groups, strict=True
+                    )
+                    if name == group
+                ],
+                self.classes,
+            )
+            for group in dict.fromkeys(self.groups)
+        }
+
+    def precision(
+        self, weights: np.ndarray | None = None
+    ) -> dict[str, tuple[float, float]]:
+        """AP50 and AP in per cent, per group, of weighted images.
+
+        Args:
+            weights (np.ndarray, optional): (images,). Defaults to ones.
+
+        Returns:
+            dict[str, tuple[float, float]]: Group -> AP50, AP; means over the
+            classes that have objects.
+        """
+        names = np.asarray(self.groups)
+        values = np.ones(len(names)) if weights is None else weights
+        found = {}
+        for group, classes in self.matches.items():
+            mine = values[names == group]
+            per_class = np.array([m.precision(mine) for m in classes])
+            with_objects = ~np.isnan(per_class[:, 0])
+            mean = 100 * per_class[with_objects].mean(0)
+            found[group] = (float(mean[0]), float(mean.mean()))
+        return found
+
+
+def collect(
+    study: Study, home: Path, seeds: Sequence[int]
+) -> dict[str, dict[int, Found]]:
+    """Read the predictions that are there.
+
+    Args:
+        study (Study): The study.
+        home (Path): Its folder.
+        seeds (Sequence[int]): To look for.
+
+    Returns:
+        dict[str, dict[int, Found]]: Arm -> seed -> what it detects.
+
+    Raises:
+        ValueError: Two arms were tested on other images.
+    """
+    results: dict[str, dict[int, Found]] = {}
+    images: list[str] | None = None
+    for arm in study.arms:
+        for seed in seeds:
+            folder = home / f'seed_{seed}' / arm.test
+            if not (folder / PREDICTIONS).is_file():
+                continue
+            samples = load(folder / PREDICTIONS)
+            paths = [_image(sample) for sample in samples]
+            images = images or paths
+            if paths != images:
+                raise ValueError(
+                    f'{folder} was tested on other images than the arms '
+                    'before it: run its test again'
+                )
+            results.setdefault(arm.test, {})[seed] = Found(
+                samples,
+                [study.group(path) for path in paths],
+                len(study.classes),
+            )
+    return results
+
+
+def _image(sample: Mapping[str, Any]) -> str:
+    """Tell an image by its last folder and name, whatever the modality."""
+    path = Path(sample['img_path'])
+    return str(Path(path.parent.name, path.stem))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Of two arms, mean over the groups and the seeds, AP50 in per cent.
+
+    Attributes:
+        value: On all images.
+        groups: Its 95 % interval when groups are drawn.
+        images: The same when (blocks of) images are drawn in every group.
+    """
+
+    value: float
+    groups: tuple[float, float]
+    images: tuple[float, float]
+
+
+def compare(
+    better: Mapping[int, Found],
+    worse: Mapping[int, Found],
+    block: int,
+    rounds: int = _ROUNDS,
+) -> Difference:
+    """Paired bootstrap of the difference of two arms.
+
+    Both see the same samples of the images. An arm with one seed only (no
+    training) is compared with every seed of the other.
+
+    Args:
+        better (dict[int, Found]): Seed -> detections of the first arm.
+        worse (dict[int, Found]): Those of the second.
+        block (int): Images in a block.
+        rounds (int): Number of samples.
+
+    Returns:
+        Difference: First minus second.
+    """
+    groups = next(iter(better.values())).groups
+    samples = block_weights(groups, block, rounds)
+
+    def mean(arm: Mapping[int, Found], weights: Any = None) -> np.ndarray:
+        per_seed = [one.precision(weights) for one in arm.values()]
+        return np.mean([[p[0] for p in s.values()] for s in per_seed], 0)
+
+    difference = mean(better) - mean(worse)
+    drawn = [
+        np.mean(chosen)
+        for chosen in itertools.product(difference, repeat=len(difference))
+    ]
+    resampled = [
+        float(np.mean(mean(better, weights) - mean(worse, weights)))
+        for weights in samples
+    ]
+    return Difference(
+        float(difference.mean()),
+        interval(np.array(drawn)),
+        interval(np.array(resampled)),
+    )
+
+
+def spread(values: Sequence[float], digits: int = 1) -> str:
+    """Mean and, of several seeds, standard deviation."""
+    text = f'{statistics.mean(values):.{digits}f}'
+    if len(values) > 1:
+        text += f' ± {statistics.stdev(values):.{digits}f}'
+    return text
+
+
+def precision_table(
+    study: Study, results: Mapping[str, Mapping[int, Found]]
+) -> str:
+    """Arms and their precision, per group and on average."""
+    groups: list[str] = []
+    for seeds in results.values():
+        groups = list(dict.fromkeys(next(iter(seeds.values())).groups))
+    header = ['arm', *(f'{g} AP50' for g in groups), 'mean AP50', 'mean AP']
+    lines = []
+    for arm in study.arms:
+        seeds = results.get(arm.test, {})
+        if not seeds:
+            lines.append([arm.what, *[_MISSING] * (len(groups) + 2)])
+            continue
+        found = [one.precision() for one in seeds.values()]
+        lines.append(
+            [
+                arm.what,
+                *(spread([f[group][0] for f in found]) for group in groups),
+                *(
+                    spread([_mean(f, which) for f in found])
+                    for which in (0, 1)
+                ),
+            ]
+        )
+    return format_table(header, lines)
+
+
+def _mean(found: Mapping[str, tuple[float, float]], which: int) -> float:
+    return statistics.mean(values[which] for values in found.values())
+
+
+def claims_table(
+    study: Study, results: Mapping[str, Mapping[int, Found]]
+) -> str:
+    """What was expected, and whether it holds."""
+    lines = []
+    for claim in study.claims:
+        pair = [results.get(name) for name in (claim.better, claim.worse)]
+        if not all(pair):
+            lines.append([claim.what, *[_MISSING] * 4])
+            continue
+        found = compare(pair[0] or {}, pair[1] or {}, study.block)
+        low, high = found.images
+        verdict = 'yes' if low > 0 else 'NO' if high < 0 else 'open'
+        lines.append(
+            [
+                claim.what,
+                f'{found.value:+.1f}',
+                *(
+                    f'{a:+.1f} to {b:+.1f}'
+                    for a, b in (found.groups, (low, high))
+                ),
+                verdict,
+            ]
+        )
+    unit = 'images' if study.block == 1 else f'blocks of {study.block} frames'
+    return format_table(
+        ['expected', 'difference', 'groups drawn', f'{unit} drawn', 'holds'],
+        lines,
+    )
+
+
+def explained_table(study: Study, home: Path, seeds: Sequence[int]) -> str:
+    """Explained variance of every transfer point."""
+    found: dict[str, list[float]] = {}
+    for job in study.transfers:
+        for seed in seeds:
+            try:
+                metrics = read_metrics(home / f'seed_{seed}' / job)
+            except FileNotFoundError:
+                continue
+            for key, value in metrics.items():
+                if key.startswith(_EXPLAINED):
+                    point = f'{job}: {key.removeprefix(_EXPLAINED)}'
+                    found.setdefault(point, []).append(value)
+    return format_table(
+        ['transfer point', 'explained variance'],
+        [[point, spread(values, 3)] for point, values in found.items()],
+    )
+
+
+def write_report(
+    study: Study, home: Path, steps: Sequence[Step], seeds: Sequence[int]
+) -> Path:
+    """Write tables, learning curves and a contact sheet.
+
+    Args:
+        study (Study): The study.
+        home (Path): Has the results and gets the report.
+        steps (Sequence[Step]): Of the study.
+        seeds (Sequence[int]): Theirs.
+
+    Returns:
+        Path: The report, in Markdown.
+
+    Raises:
+        FileNotFoundError: Nothing was tested.
+    """
+    from mmxdistill.studies.real_pictures import draw_curves, draw_sheet
+
+    results = collect(study, home, seeds)
+    if not results:
+        raise FileNotFoundError(f'{home}: no arm of {study.name} was tested')
+    curves = home / f'{study.name}_curves.png'
+    draw_curves(study, results).savefig(curves, dpi=120)
+    draw_sheet(study, results).savefig(home / 'contact_sheet.jpg', dpi=110)
+    done = [step for step in steps if step.done.is_file()]
+    parts = [
+        f'# {study.title}',
+        study.head,
+        f'Seeds {", ".join(map(str, seeds))}; mean ± standard deviation.',
+        precision_table(study, results),
+        '## What was expected',
+        claims_table(study, results),
+        f'![Learning curves]({curves.name})',
+        '## Explained variance',
+        explained_table(study, home, seeds),
+    ]
+    table = home / f'seed_{seeds[0]}' / study.comparison / TABLE
+    if study.comparison and table.is_file():
+        parts += ['## Fusions of finished boxes', table.read_text()]
+    parts += [
+        f'Made: {provenance()}; {len(done)} of {len(steps)} steps are done.'
+    ]
+    path = home / f'{study.name}.md'
+    with atomic_write(path) as file:
+        file.write(('\n\n'.join(parts) + '\n').encode())
+    return path
+
+
+def labelled(study: Study) -> dict[str, list[Arm]]:
+    """Start -> its arms with labels, by their number."""
+    starts: dict[str, list[Arm]] = {}
+    for arm in study.arms:
+        if arm.start:
+            starts.setdefault(arm.start, []).append(arm)
+    return {
+        start: sorted(arms, key=lambda arm: arm.labels)
+        for start, arms in starts.items()
+    }
