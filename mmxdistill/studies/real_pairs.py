@@ -9,7 +9,15 @@ from pathlib import Path
 
 from mmxdistill.studies.jobs import Job, Step, make_steps, tool
 
-__all__ = ['Arm', 'Claim', 'Study', 'draw_indices', 'plan']
+__all__ = [
+    'Arm',
+    'Claim',
+    'Study',
+    'TestSet',
+    'draw_indices',
+    'make_step',
+    'plan',
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +47,33 @@ class Claim:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TestSet:
+    """A table of the report: arms that were tested on the same images.
+
+    Attributes:
+        title: Of the table.
+        config: Its test images are those of all arms.
+        arms: Lines of the table, in their order.
+        claims: What was expected.
+        group: Names the group of a test image (its video) by its path.
+        block: Neighbouring images of a group that are drawn together.
+        classes: Of the data set.
+        sheet: Arms of the contact sheet; none without them.
+    """
+
+    __test__ = False  # for pytest
+
+    title: str
+    config: str
+    arms: Sequence[Arm]
+    claims: Sequence[Claim]
+    group: Callable[[str], str]
+    block: int
+    classes: Sequence[str]
+    sheet: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Study:
     """What a study runs and reports.
 
@@ -50,14 +85,9 @@ class Study:
             are the study's folder and that of the tools.
         jobs: Makes what is repeated for a seed.
         once: What does not depend on the seed.
-        arms: Lines of the table, in their order.
-        claims: What was expected.
+        tests: Tables of the report.
         transfers: Jobs that measure the explained variance.
-        sheet: Arms of the contact sheet.
         comparison: Job that compares fusions; its table goes into the report.
-        group: Names the group of a test image (its video) by its path.
-        block: Neighbouring images of a group that are drawn together.
-        classes: Of the data set.
     """
 
     name: str
@@ -66,13 +96,8 @@ class Study:
     data: Callable[[Path, Path], list[Step]]
     jobs: Callable[[int], list[Job]]
     once: Sequence[Job]
-    arms: Sequence[Arm]
-    claims: Sequence[Claim]
+    tests: Sequence[TestSet]
     transfers: Sequence[str]
-    group: Callable[[str], str]
-    block: int
-    classes: Sequence[str]
-    sheet: Sequence[str] = ()
     comparison: str = ''
 
 

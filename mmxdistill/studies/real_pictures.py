@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from matplotlib.figure import Figure
 
-from mmxdistill.studies.real_pairs import Study
+from mmxdistill.studies.real_pairs import TestSet
 from mmxdistill.studies.real_report import Found, labelled
 from mmxdistill.visualization.detections import (
     detection_legend,
@@ -24,12 +24,12 @@ _NAMES = dict(random='random', copy='COCO weights', st='transfer')
 
 
 def draw_curves(
-    study: Study, results: Mapping[str, Mapping[int, Found]]
+    test: TestSet, results: Mapping[str, Mapping[int, Found]]
 ) -> Figure:
     """Draw AP50 over the number of labelled images.
 
     Args:
-        study (Study): The study.
+        test (TestSet): Arms and images.
         results (dict): Arm -> seed -> detections.
 
     Returns:
@@ -37,7 +37,7 @@ def draw_curves(
     """
     figure = Figure((6, 4), layout='constrained')
     axes = figure.subplots()
-    for start, arms in labelled(study).items():
+    for start, arms in labelled(test).items():
         points = [
             (
                 max(arm.labels, 1),
@@ -67,7 +67,7 @@ def draw_curves(
                 alpha=0.5,
             )
     axes.set_xscale('symlog', linthresh=10)
-    ticks = sorted({max(arm.labels, 1) for arm in study.arms if arm.start})
+    ticks = sorted({max(arm.labels, 1) for arm in test.arms if arm.start})
     axes.set_xticks(ticks, ['none' if t == 1 else str(t) for t in ticks])
     axes.minorticks_off()
     axes.set_xlabel('labelled images of the new modality')
@@ -78,12 +78,12 @@ def draw_curves(
 
 
 def draw_sheet(
-    study: Study, results: Mapping[str, Mapping[int, Found]]
+    test: TestSet, results: Mapping[str, Mapping[int, Found]]
 ) -> Figure:
     """Draw what each arm finds on the middle image of every group.
 
     Args:
-        study (Study): The study.
+        test (TestSet): Arms and images.
         results (dict): Arm -> seed -> detections; the first seed is drawn.
 
     Returns:
@@ -91,8 +91,8 @@ def draw_sheet(
     """
     shown = {
         arm.what: next(iter(results[arm.test].values()))
-        for arm in study.arms
-        if arm.test in results and arm.test in study.sheet
+        for arm in test.arms
+        if arm.test in results and arm.test in test.sheet
     }
     first = next(iter(shown.values()))
     groups = list(dict.fromkeys(first.groups))
@@ -104,7 +104,7 @@ def draw_sheet(
         mine = [i for i, name in enumerate(first.groups) if name == group]
         index = mine[len(mine) // 2]
         for axes, (what, found) in zip(row, shown.items(), strict=True):
-            _draw(axes, study, what, found.samples[index])
+            _draw(axes, test, what, found.samples[index])
     figure.legend(
         handles=detection_legend(),
         loc='outside lower center',
@@ -116,7 +116,7 @@ def draw_sheet(
 
 
 def _draw(
-    axes: Any, study: Study, what: str, sample: Mapping[str, Any]
+    axes: Any, test: TestSet, what: str, sample: Mapping[str, Any]
 ) -> None:
     image = cv2.imread(sample['img_path'])
     truth, found = sample['gt_instances'], sample['pred_instances']
@@ -127,4 +127,4 @@ def _draw(
         boxes,
         truth['labels'],
     )
-    draw_detections(axes, matched, study.classes, boxes)
+    draw_detections(axes, matched, test.classes, boxes)

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmengine.config import Config
 from mmengine.fileio import load
+from mmengine.registry import init_default_scope
 
+from mmxdistill import config_path
 from mmxdistill.atomic import atomic_write
 from mmxdistill.evaluation.bootstrap import (
     Matches,
@@ -20,8 +23,9 @@ from mmxdistill.evaluation.bootstrap import (
     interval,
     match_coco,
 )
+from mmxdistill.registry import DATASETS
 from mmxdistill.studies.jobs import PREDICTIONS, TABLE, Step
-from mmxdistill.studies.real_pairs import Arm, Study
+from mmxdistill.studies.real_pairs import Arm, Study, TestSet
 from mmxdistill.studies.results import provenance, read_metrics
 from mmxdistill.tables import format_table
 
@@ -37,7 +41,8 @@ class Found:
     """What an arm detects, with one seed.
 
     Attributes:
-        samples: Of ``tools/test.py --out``, in the order of the test.
+        samples: Of ``tools/test.py --out`` with the objects to find, in the
+            order of the test; paths are those of the first modality.
         groups: Group of each.
         classes: Number of classes.
     """
@@ -88,13 +93,13 @@ class Found:
 
 
 def collect(
-    study: Study, home: Path, seeds: Sequence[int]
+    test: TestSet, home: Path, seeds: Sequence[int]
 ) -> dict[str, dict[int, Found]]:
     """Read the predictions that are there.
 
     Args:
-        study (Study): The study.
-        home (Path): Its folder.
+        test (TestSet): Arms and images.
+        home (Path): The study's folder.
         seeds (Sequence[int]): To look for.
 
     Returns:
@@ -104,26 +109,61 @@ def collect(
         ValueError: Two arms were tested on other images.
     """
     results: dict[str, dict[int, Found]] = {}
-    images: list[str] | None = None
-    for arm in study.arms:
+    truth = read_truth(test.config)
+    for arm in test.arms:
         for seed in seeds:
             folder = home / f'seed_{seed}' / arm.test
             if not (folder / PREDICTIONS).is_file():
                 continue
             samples = load(folder / PREDICTIONS)
-            paths = [_image(sample) for sample in samples]
-            images = images or paths
-            if paths != images:
+            images = [_image(sample) for sample in samples]
+            if images != [_image(sample) for sample in truth]:
                 raise ValueError(
-                    f'{folder} was tested on other images than the arms '
-                    'before it: run its test again'
+                    f'{folder} was tested on other images than those of '
+                    f'{test.config}: run its test again'
                 )
             results.setdefault(arm.test, {})[seed] = Found(
-                samples,
-                [study.group(path) for path in paths],
-                len(study.classes),
+                [
+                    {**sample, **objects}
+                    for sample, objects in zip(samples, truth, strict=True)
+                ],
+                [test.group(sample['img_path']) for sample in truth],
+                len(test.classes),
             )
     return results
+
+
+def read_truth(config: str) -> list[dict[str, Any]]:
+    """Read the objects of a config's test images.
+
+    Args:
+        config (str): Below ``configs/``.
+
+    Returns:
+        list[dict]: ``img_path`` of the first modality, ``gt_instances`` and
+        ``ignored_instances``, in the order of the test.
+    """
+    init_default_scope('mmdet')
+    cfg = Config.fromfile(config_path(config)).test_dataloader.dataset
+    for part in cfg.get('datasets', [cfg]):
+        part.check_pairs = False
+    dataset = DATASETS.build(cfg)
+    samples = []
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        sample: dict[str, Any] = dict(img_path=info['img_path'])
+        for key, ignored in (('gt', False), ('ignored', True)):
+            mine = [
+                one
+                for one in info['instances']
+                if bool(one.get('ignore_flag')) == ignored
+            ]
+            sample[f'{key}_instances'] = dict(
+                bboxes=np.array([one['bbox'] for one in mine]).reshape(-1, 4),
+                labels=np.array([one['bbox_label'] for one in mine], int),
+            )
+        samples.append(sample)
+    return samples
 
 
 def _image(sample: Mapping[str, Any]) -> str:
@@ -199,7 +239,7 @@ def spread(values: Sequence[float], digits: int = 1) -> str:
 
 
 def precision_table(
-    study: Study, results: Mapping[str, Mapping[int, Found]]
+    test: TestSet, results: Mapping[str, Mapping[int, Found]]
 ) -> str:
     """Arms and their precision, per group and on average."""
     groups: list[str] = []
@@ -207,7 +247,7 @@ def precision_table(
         groups = list(dict.fromkeys(next(iter(seeds.values())).groups))
     header = ['arm', *(f'{g} AP50' for g in groups), 'mean AP50', 'mean AP']
     lines = []
-    for arm in study.arms:
+    for arm in test.arms:
         seeds = results.get(arm.test, {})
         if not seeds:
             lines.append([arm.what, *[_MISSING] * (len(groups) + 2)])
@@ -231,16 +271,16 @@ def _mean(found: Mapping[str, tuple[float, float]], which: int) -> float:
 
 
 def claims_table(
-    study: Study, results: Mapping[str, Mapping[int, Found]]
+    test: TestSet, results: Mapping[str, Mapping[int, Found]]
 ) -> str:
     """What was expected, and whether it holds."""
     lines = []
-    for claim in study.claims:
+    for claim in test.claims:
         pair = [results.get(name) for name in (claim.better, claim.worse)]
         if not all(pair):
             lines.append([claim.what, *[_MISSING] * 4])
             continue
-        found = compare(pair[0] or {}, pair[1] or {}, study.block)
+        found = compare(pair[0] or {}, pair[1] or {}, test.block)
         low, high = found.images
         verdict = 'yes' if low > 0 else 'NO' if high < 0 else 'open'
         lines.append(
@@ -254,7 +294,7 @@ def claims_table(
                 verdict,
             ]
         )
-    unit = 'images' if study.block == 1 else f'blocks of {study.block} frames'
+    unit = 'images' if test.block == 1 else f'blocks of {test.block} frames'
     return format_table(
         ['expected', 'difference', 'groups drawn', f'{unit} drawn', 'holds'],
         lines,
@@ -293,33 +333,35 @@ def write_report(
 
     Returns:
         Path: The report, in Markdown.
-
-    Raises:
-        FileNotFoundError: Nothing was tested.
     """
     from mmxdistill.studies.real_pictures import draw_curves, draw_sheet
 
-    results = collect(study, home, seeds)
-    if not results:
-        raise FileNotFoundError(f'{home}: no arm of {study.name} was tested')
-    curves = home / f'{study.name}_curves.png'
-    draw_curves(study, results).savefig(curves, dpi=120)
-    draw_sheet(study, results).savefig(home / 'contact_sheet.jpg', dpi=110)
     done = [step for step in steps if step.done.is_file()]
     parts = [
         f'# {study.title}',
         study.head,
         f'Seeds {", ".join(map(str, seeds))}; mean ± standard deviation.',
-        precision_table(study, results),
-        '## What was expected',
-        claims_table(study, results),
-        f'![Learning curves]({curves.name})',
-        '## Explained variance',
-        explained_table(study, home, seeds),
     ]
+    for number, test in enumerate(study.tests):
+        results = collect(test, home, seeds)
+        if not results:
+            continue
+        parts += [
+            f'## {test.title}',
+            precision_table(test, results),
+            claims_table(test, results),
+        ]
+        if any(arm.labels for arm in test.arms):
+            curves = home / f'{study.name}_curves.png'
+            draw_curves(test, results).savefig(curves, dpi=120)
+            parts.append(f'![Learning curves]({curves.name})')
+        if test.sheet:
+            sheet = home / f'contact_sheet_{number}.jpg'
+            draw_sheet(test, results).savefig(sheet, dpi=110)
+    parts += ['## Explained variance', explained_table(study, home, seeds)]
     table = home / f'seed_{seeds[0]}' / study.comparison / TABLE
     if study.comparison and table.is_file():
-        parts += ['## Fusions of finished boxes', table.read_text()]
+        parts += ['## Fusions of finished boxes', table.read_text().strip()]
     parts += [
         f'Made: {provenance()}; {len(done)} of {len(steps)} steps are done.'
     ]
@@ -329,10 +371,10 @@ def write_report(
     return path
 
 
-def labelled(study: Study) -> dict[str, list[Arm]]:
+def labelled(test: TestSet) -> dict[str, list[Arm]]:
     """Start -> its arms with labels, by their number."""
     starts: dict[str, list[Arm]] = {}
-    for arm in study.arms:
+    for arm in test.arms:
         if arm.start:
             starts.setdefault(arm.start, []).append(arm)
     return {

@@ -16,6 +16,7 @@ from mmxdistill.studies.real_pairs import (
     Arm,
     Claim,
     Study,
+    TestSet,
     draw_indices,
     make_step,
 )
@@ -209,12 +210,18 @@ at the three outputs of its neck, without labels. Tests are three other videos.
     data=_data,
     jobs=_jobs,
     once=_ONCE,
-    arms=_ARMS,
-    claims=_CLAIMS,
+    tests=[
+        TestSet(
+            title='Three test videos',
+            config=_STARTS['copy'],
+            arms=_ARMS,
+            claims=_CLAIMS,
+            group=_video,
+            block=10,
+            classes=('person',),
+            sheet=('rgb_on_flow', 'zero_shot', 'test_copy_80', 'test_st_80'),
+        )
+    ],
     transfers=['explained'],
-    sheet=('rgb_on_flow', 'zero_shot', 'test_copy_80', 'test_st_80'),
     comparison='comparison_zero',
-    group=_video,
-    block=10,
-    classes=('person',),
 )

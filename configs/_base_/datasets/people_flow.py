@@ -43,6 +43,4 @@ moving = [
     ),
     _base_.pack,
 ]
-resize = dict(
-    _delete_=True, type='Resize', scale=(320, 320), keep_ratio=True
-)
+resize = dict(_delete_=True, type='Resize', scale=(320, 320), keep_ratio=True)

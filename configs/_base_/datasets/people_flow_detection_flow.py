@@ -1,8 +1,6 @@
 _base_ = './people_flow_detection.py'
 
-data_preprocessor = dict(
-    modalities=dict(_delete_=True, flow=_base_.as_it_is)
-)
+data_preprocessor = dict(modalities=dict(_delete_=True, flow=_base_.as_it_is))
 only = dict(use=['flow'])
 train_dataloader = dict(dataset=only)
 val_dataloader = dict(dataset=only)

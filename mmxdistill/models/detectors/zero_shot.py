@@ -27,7 +27,7 @@ from mmxdistill.models.networks import (
 from mmxdistill.models.preprocessing import Preprocessing, fill_statistics
 from mmxdistill.registry import MODELS
 
-__all__ = ['TransferredLayers', 'select_classes', 'zero_shot_detector']
+__all__ = ['TransferredLayers', 'zero_shot_detector']
 
 _AT = ('backbone', 'neck')
 _PROBE = 128  # pixels; every backbone of mmdet takes such an image

@@ -1,0 +1,18 @@
+_base_ = [
+    '../_base_/datasets/roadscene_416_pairs.py',
+    '../_base_/models/st_yolox-nano_neck.py',
+    '../_base_/schedules/adamw_80.py',
+    '../_base_/transfer_runtime.py',
+]
+
+checkpoint = 'checkpoints/yolox_nano_road.pth'
+head = dict(bbox_head=dict(num_classes=3))
+model = dict(
+    data_preprocessor=_base_.data_preprocessor,
+    modalities=dict(teacher='rgb', student='thermal'),
+    teacher=head,
+    teacher_checkpoint=checkpoint,
+    student=dict(
+        init_cfg=dict(type='Pretrained', checkpoint=checkpoint), **head
+    ),
+)
