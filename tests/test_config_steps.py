@@ -49,7 +49,10 @@ CONVERTED = dict(
     vgg16='fast_rcnn_vgg16_rgb_40k_nyud2',
 )
 SQUEEZENET = 'fast_rcnn_squeezenet_rgb_600_kitchen'
-YOLOX = 'yolox_yolox-nano_rgb_copy_40_people'
+YOLOX = dict(
+    person='yolox_yolox-nano_rgb_copy_40_people',
+    road='yolox_yolox-nano_rgb_copy_40_roadscene',
+)
 BATCH_NORM = ('running_mean', 'running_var', 'num_batches_tracked')
 TRAINED = re.compile(r'work_dirs/([^/]+)/iter_\d+\.pth')
 
@@ -151,7 +154,9 @@ class Steps:
         for name, stem in CONVERTED.items():
             self._convert(name, stem, ('backbone', 'roi_head.bbox_head.fc'))
         self._convert('squeezenet_v1.1', SQUEEZENET, ('backbone',))
-        self._convert('yolox_nano_person', YOLOX, ('backbone', 'neck', 'bbox'))
+        for name, stem in YOLOX.items():
+            parts = ('backbone', 'neck', 'bbox')
+            self._convert(f'yolox_nano_{name}', stem, parts)
 
     @staticmethod
     def _convert(name, stem, parts):

@@ -72,7 +72,8 @@ def match_coco(
             boxes in pixels of the original image: ``pred_instances``,
             ``gt_instances`` and, for what may be found or not,
             ``ignored_instances``.
-        num_classes (int): Number of classes.
+        num_classes (int): Number of classes; detections of later ones do not
+            count.
 
     Returns:
         list[Matches]: One for each class.
@@ -102,6 +103,7 @@ def match_coco(
         found += [
             dict(image_id=i, category_id=label, bbox=box, score=float(score))
             for (box, label), score in zip(boxes, scores, strict=True)
+            if label < num_classes
         ]
     with redirect_stdout(StringIO()):
         truth.createIndex()

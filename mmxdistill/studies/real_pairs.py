@@ -55,9 +55,12 @@ class TestSet:
         config: Its test images are those of all arms.
         arms: Lines of the table, in their order.
         claims: What was expected.
-        group: Names the group of a test image (its video) by its path.
+        group: Names the group of a test image (its video) by its path; images
+            without one are left out.
         block: Neighbouring images of a group that are drawn together.
         classes: Of the data set.
+        pooled: Whether the summary is of all images together, not the mean
+            over the groups.
         sheet: Arms of the contact sheet; none without them.
     """
 
@@ -70,6 +73,7 @@ class TestSet:
     group: Callable[[str], str]
     block: int
     classes: Sequence[str]
+    pooled: bool = False
     sheet: Sequence[str] = ()
 
 

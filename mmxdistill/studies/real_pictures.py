@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mmxdistill.studies.real_pairs import TestSet
-from mmxdistill.studies.real_report import Found, labelled
+from mmxdistill.studies.real_report import Found, labelled, summarise
 from mmxdistill.visualization.detections import (
     detection_legend,
     draw_detections,
@@ -42,7 +42,7 @@ def draw_curves(
             (
                 max(arm.labels, 1),
                 [
-                    float(np.mean([p[0] for p in one.precision().values()]))
+                    summarise(one.precision())[0]
                     for one in results[arm.test].values()
                 ],
             )
@@ -71,7 +71,7 @@ def draw_curves(
     axes.set_xticks(ticks, ['none' if t == 1 else str(t) for t in ticks])
     axes.minorticks_off()
     axes.set_xlabel('labelled images of the new modality')
-    axes.set_ylabel('AP50, mean over the test groups (%)')
+    axes.set_ylabel('AP50 of the test (%)')
     axes.grid(alpha=0.3)
     axes.legend(title='starts from')
     return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from mmxdistill.tables import format_table
 
 __all__ = ['Found', 'collect', 'compare', 'write_report']
 
+ALL = 'all'
 _ROUNDS = 400
 _EXPLAINED = 'transfer/explained_variance_'
 _MISSING = 'not run'
@@ -44,28 +46,32 @@ class Found:
         samples: Of ``tools/test.py --out`` with the objects to find, in the
             order of the test; paths are those of the first modality.
         groups: Group of each.
-        classes: Number of classes.
+        classes: Number of classes; detections of others do not count.
+        pooled: Whether the summary is of all images together, not the mean
+            over the groups.
     """
 
     samples: Sequence[Mapping[str, Any]]
     groups: Sequence[str]
     classes: int
+    pooled: bool = False
+
+    def members(self, group: str) -> np.ndarray:
+        """Which images a group has; all of them are the group 'all'."""
+        names = np.asarray(self.groups)
+        return np.ones(len(names), bool) if group == ALL else names == group
 
     @cached_property
     def matches(self) -> dict[str, list[Matches]]:
         """Group -> matches per class."""
+        names = list(dict.fromkeys(self.groups))
+        names += [ALL] if self.pooled else []
         return {
             group: match_coco(
-                [
-                    sample
-                    for sample, name in zip(
-                        self.samples, self.groups, strict=True
-                    )
-                    if name == group
-                ],
+                [self.samples[i] for i in np.flatnonzero(self.members(group))],
                 self.classes,
             )
-            for group in dict.fromkeys(self.groups)
+            for group in names
         }
 
     def precision(
@@ -80,13 +86,15 @@ class Found:
             dict[str, tuple[float, float]]: Group -> AP50, AP; means over the
             classes that have objects.
         """
-        names = np.asarray(self.groups)
-        values = np.ones(len(names)) if weights is None else weights
+        values = np.ones(len(self.groups)) if weights is None else weights
         found = {}
         for group, classes in self.matches.items():
-            mine = values[names == group]
+            mine = values[self.members(group)]
             per_class = np.array([m.precision(mine) for m in classes])
             with_objects = ~np.isnan(per_class[:, 0])
+            if not with_objects.any():  # of a sample without any
+                found[group] = (float('nan'),) * 2
+                continue
             mean = 100 * per_class[with_objects].mean(0)
             found[group] = (float(mean[0]), float(mean.mean()))
         return found
@@ -122,19 +130,22 @@ def collect(
                     f'{folder} was tested on other images than those of '
                     f'{test.config}: run its test again'
                 )
+            groups = [test.group(sample['img_path']) for sample in truth]
+            chosen = [i for i, group in enumerate(groups) if group]
             results.setdefault(arm.test, {})[seed] = Found(
-                [
-                    {**sample, **objects}
-                    for sample, objects in zip(samples, truth, strict=True)
-                ],
-                [test.group(sample['img_path']) for sample in truth],
+                [{**samples[i], **truth[i]} for i in chosen],
+                [groups[i] for i in chosen],
                 len(test.classes),
+                test.pooled,
             )
     return results
 
 
 def read_truth(config: str) -> list[dict[str, Any]]:
     """Read the objects of a config's test images.
+
+    Crowds and boxes with ``ignore`` may be found or not, as COCO's evaluation
+    has it. (mmdet's data set drops the latter, and who finds one is wrong.)
 
     Args:
         config (str): Below ``configs/``.
@@ -145,24 +156,38 @@ def read_truth(config: str) -> list[dict[str, Any]]:
     """
     init_default_scope('mmdet')
     cfg = Config.fromfile(config_path(config)).test_dataloader.dataset
-    for part in cfg.get('datasets', [cfg]):
-        part.check_pairs = False
-    dataset = DATASETS.build(cfg)
     samples = []
-    for index in range(len(dataset)):
-        info = dataset.get_data_info(index)
-        sample: dict[str, Any] = dict(img_path=info['img_path'])
-        for key, ignored in (('gt', False), ('ignored', True)):
-            mine = [
-                one
-                for one in info['instances']
-                if bool(one.get('ignore_flag')) == ignored
-            ]
-            sample[f'{key}_instances'] = dict(
-                bboxes=np.array([one['bbox'] for one in mine]).reshape(-1, 4),
-                labels=np.array([one['bbox_label'] for one in mine], int),
-            )
-        samples.append(sample)
+    for part in cfg.get('datasets', [cfg]):
+        dataset = DATASETS.build({**part, 'check_pairs': False})
+        content = json.loads(Path(dataset.ann_file).read_text())
+        names = {c['id']: c['name'] for c in content['categories']}
+        labels = {n: i for i, n in enumerate(dataset.metainfo['classes'])}
+        of_image: dict[int, list[dict]] = {}
+        for one in content['annotations']:
+            of_image.setdefault(one['image_id'], []).append(one)
+        for index in range(len(dataset)):
+            info = dataset.get_data_info(index)
+            sample: dict[str, Any] = dict(img_path=info['img_path'])
+            known = of_image.get(info['img_id'], [])
+            for key, ignored in (('gt', False), ('ignored', True)):
+                mine = [
+                    one
+                    for one in known
+                    if names[one['category_id']] in labels
+                    and bool(one.get('iscrowd') or one.get('ignore'))
+                    == ignored
+                ]
+                boxes = np.array([one['bbox'] for one in mine], float)
+                boxes = boxes.reshape(-1, 4)
+                boxes[:, 2:] += boxes[:, :2]
+                sample[f'{key}_instances'] = dict(
+                    bboxes=boxes,
+                    labels=np.array(
+                        [labels[names[one['category_id']]] for one in mine],
+                        int,
+                    ),
+                )
+            samples.append(sample)
     return samples
 
 
@@ -212,7 +237,13 @@ def compare(
 
     def mean(arm: Mapping[int, Found], weights: Any = None) -> np.ndarray:
         per_seed = [one.precision(weights) for one in arm.values()]
-        return np.mean([[p[0] for p in s.values()] for s in per_seed], 0)
+        return np.mean(
+            [
+                [s[ALL][0]] if ALL in s else [p[0] for p in s.values()]
+                for s in per_seed
+            ],
+            0,
+        )
 
     difference = mean(better) - mean(worse)
     drawn = [
@@ -245,20 +276,23 @@ def precision_table(
     groups: list[str] = []
     for seeds in results.values():
         groups = list(dict.fromkeys(next(iter(seeds.values())).groups))
-    header = ['arm', *(f'{g} AP50' for g in groups), 'mean AP50', 'mean AP']
+    summary = ALL if test.pooled else 'mean'
+    columns = groups if len(groups) > 1 else []
+    header = ['arm', *(f'{g} AP50' for g in columns)]
+    header += [f'{summary} AP50', f'{summary} AP']
     lines = []
     for arm in test.arms:
         seeds = results.get(arm.test, {})
         if not seeds:
-            lines.append([arm.what, *[_MISSING] * (len(groups) + 2)])
+            lines.append([arm.what, *[_MISSING] * (len(columns) + 2)])
             continue
         found = [one.precision() for one in seeds.values()]
         lines.append(
             [
                 arm.what,
-                *(spread([f[group][0] for f in found]) for group in groups),
+                *(spread([f[group][0] for f in found]) for group in columns),
                 *(
-                    spread([_mean(f, which) for f in found])
+                    spread([summarise(f)[which] for f in found])
                     for which in (0, 1)
                 ),
             ]
@@ -266,8 +300,14 @@ def precision_table(
     return format_table(header, lines)
 
 
-def _mean(found: Mapping[str, tuple[float, float]], which: int) -> float:
-    return statistics.mean(values[which] for values in found.values())
+def summarise(
+    found: Mapping[str, tuple[float, float]],
+) -> tuple[float, float]:
+    """AP50 and AP of all images, or the means over the groups."""
+    if ALL in found:
+        return found[ALL]
+    first, second = zip(*found.values(), strict=True)
+    return statistics.mean(first), statistics.mean(second)
 
 
 def claims_table(
