@@ -5,14 +5,12 @@ _base_ = [
     '../_base_/transfer_runtime.py',
 ]
 
-checkpoint = 'checkpoints/yolox_nano_road.pth'
-head = dict(bbox_head=dict(num_classes=3))
+road = dict(bbox_head=dict(num_classes=3))
+start = dict(type='Pretrained', checkpoint='checkpoints/yolox_nano_road.pth')
 model = dict(
     data_preprocessor=_base_.data_preprocessor,
     modalities=dict(teacher='rgb', student='thermal'),
-    teacher=head,
-    teacher_checkpoint=checkpoint,
-    student=dict(
-        init_cfg=dict(type='Pretrained', checkpoint=checkpoint), **head
-    ),
+    teacher=road,
+    teacher_checkpoint=start['checkpoint'],
+    student=dict(init_cfg=start, **road),
 )

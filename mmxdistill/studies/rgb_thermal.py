@@ -197,8 +197,6 @@ def _one_group(path: str) -> str:
     return 'KAIST'
 
 
-_ROADS = dict(block=1, classes=_CLASSES, pooled=True)
-
 RGB_THERMAL = Study(
     name='rgb_thermal',
     title='Road scenes: visible light teaches thermal',
@@ -232,7 +230,9 @@ split (70 images), which are 70 of the 108 of the first table.
             ],
             group=_all_images,
             sheet=('rgb_on_rgb', 'rgb_on_thermal', 'zero_shot'),
-            **_ROADS,
+            block=1,
+            classes=_CLASSES,
+            pooled=True,
         ),
         TestSet(
             title='With labels: the 38 images of the test split',
@@ -277,7 +277,9 @@ split (70 images), which are 70 of the 108 of the first table.
                 ),
             ],
             group=_test_split,
-            **_ROADS,
+            block=1,
+            classes=_CLASSES,
+            pooled=True,
         ),
         TestSet(
             title='Another city: persons of 134 KAIST frames by day',

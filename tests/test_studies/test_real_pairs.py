@@ -164,13 +164,8 @@ def test_differences(home):
     assert a <= found.groups[0] < found.value < found.groups[1] <= b
     assert 50 <= found.images[0] <= found.value <= found.images[1] <= 100
     table = real_report.claims_table(TEST, results)
-    assert [line.split('|')[-2].strip() for line in table.splitlines()] == [
-        'holds',
-        '-' * 7,
-        'yes',
-        'NO',
-        'not run',
-    ]
+    cells = [line.split('|')[-2].strip() for line in table.splitlines()]
+    assert [*cells[:1], *cells[2:]] == ['holds', 'yes', 'NO', 'not run']
 
 
 def test_other_images_are_refused(home, monkeypatch):

@@ -9,6 +9,7 @@ frames = dict(
     modalities=dict(
         thermal=dict(path='{file_name}', pipeline=_base_.load_thermal)
     ),
+    use=['thermal'],
     ann_file='kaist_thermal134.json',
     test_mode=True,
     pipeline=[_base_.resize, _base_.load_boxes, _base_.pack],
