@@ -115,13 +115,13 @@ def _jobs(seed: int) -> list[Job]:
         zero='transfer', labelled=f'st_{_FRAMES}'
     ).items():
         equal = dict(custom_hooks=[])
-        for kind, options in dict(equal=equal, fitted={}).items():
+        for kind, chosen in dict(equal=equal, fitted={}).items():
             jobs.append(
                 Evaluation(
                     name=f'fusion_{name}_{kind}',
                     config=_FUSION,
                     checkpoints={_STREAM: stream},
-                    settings=options,
+                    settings=chosen,
                     seconds=60,
                     shows=f'RGB + flow ({stream}), {kind} weights.',
                 )

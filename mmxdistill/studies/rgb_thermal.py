@@ -104,7 +104,7 @@ def _jobs(seed: int) -> list[Job]:
                     checkpoints=(
                         dict(load_from='transfer') if start == 'st' else {}
                     ),
-                    options={_INDICES: draw_indices(_IMAGES, number, seed)},
+                    settings={_INDICES: draw_indices(_IMAGES, number, seed)},
                 ),
                 Evaluation(
                     name=f'test_{name}',
@@ -118,13 +118,13 @@ def _jobs(seed: int) -> list[Job]:
         zero='transfer', labelled=f'st_{_IMAGES}'
     ).items():
         equal = dict(custom_hooks=[])
-        for kind, options in dict(equal=equal, fitted={}).items():
+        for kind, chosen in dict(equal=equal, fitted={}).items():
             jobs.append(
                 Evaluation(
                     name=f'fusion_{name}_{kind}',
                     config=_FUSION,
                     checkpoints={_STREAM: stream},
-                    options=options,
+                    settings=chosen,
                     seconds=40,
                     shows=f'RGB + thermal ({stream}), {kind} weights.',
                 )
@@ -156,7 +156,7 @@ _ONCE = [
         name='fusion_rgb_equal',
         config=_FUSION,
         checkpoints={},
-        options={_STREAM: _WEIGHTS, 'custom_hooks': []},
+        settings={_STREAM: _WEIGHTS, 'custom_hooks': []},
         seconds=40,
         shows='The RGB net on both modalities, averaged.',
     ),
