@@ -83,7 +83,7 @@ def test_name_says_what_it_is(name):
     data, _, trainval = parts[-1].partition('-')
     inherited = [path.stem for path in all_bases(CONFIGS / name)]
     assert any(base.split('_')[0] == data for base in inherited)
-    splits = {p: data.get('ann_file') for p, data in datasets(cfg)}
+    splits = {p: d.get('ann_file', '') for p, d in datasets(cfg)}
     assert ('trainval' in splits['train']) == bool(trainval)
     if data == 'nyud2':
         held_out = 'test' if trainval else 'val'
