@@ -1,6 +1,8 @@
 """The benchmark scripts run and print tables of finite ratios."""
 
+import importlib
 import math
+import os
 import re
 import subprocess
 import sys
@@ -60,7 +62,8 @@ def ratios(output: str) -> list[float]:
 
 
 def test_every_benchmark_is_run() -> None:
-    assert set(RUNS) == {path.stem for path in BENCHMARKS.glob('*.py')}
+    others = {'cost_growth', 'gpu_parts'}  # see below
+    assert {*RUNS, *others} == {path.stem for path in BENCHMARKS.glob('*.py')}
 
 
 @pytest.mark.slow
@@ -79,3 +82,77 @@ def test_prints_finite_ratios(script: str, arguments: str) -> None:
     found = ratios(result.stdout)
     assert len(found) > 1, result.stdout
     assert all(math.isfinite(ratio) for ratio in found), result.stdout
+
+
+@pytest.fixture
+def script(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module
+
+
+def test_gpu_report_goes_on_after_parts_that_fail(tmp_path):
+    report = tmp_path / 'report.md'
+    result = subprocess.run(
+        ['bash', str(BENCHMARKS / 'gpu_report.sh'), '--small', str(report)],
+        env={**os.environ, 'PYTHON': 'false'},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert result.stdout == report.read_text()
+    for part in ('parity', 'transfer', 'hha', 'loader', 'run'):
+        assert re.search(
+            rf'^\| {part} \| whole part, \d+ s \| failed \(1\)',
+            result.stdout,
+            re.M,
+        )
+
+
+def test_gpu_parts(script):
+    parts = script('gpu_parts')
+    rows = list(parts.hha(True))
+    assert all('ms/frame' in measured for _, measured, _ in rows)
+    for case in parts.SMALL_CASES:
+        measured, share = parts.step('caffenet-caffenet', case, True)
+        assert 'images/s' in measured and share.endswith('%')
+    row = parts.guarded('case', lambda: 1 / 0)
+    assert row[0] == 'case' and row[1].startswith('failed: ')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('part', ['loader', 'run'])
+def test_gpu_parts_of_whole_tools(script, part):
+    rows = list(script('gpu_parts').PARTS[part](True))
+    assert rows and not any('failed' in row[1] for row in rows), rows
+
+
+def test_cost_growth_writes_a_table_and_a_plot(script, tmp_path, monkeypatch):
+    growth = script('cost_growth')
+    # What was imported must not be forked into a test.
+    curves = [c for c in growth.CURVES if c.name == 'HHA']
+    monkeypatch.setattr(growth, 'CURVES', curves)
+    table = tmp_path / 'growth.md'
+    growth.write(table, growth.points(small=True))
+    text = table.read_text()
+    assert re.findall(r'\| HHA \| width of the image \| (\d+) ', text) == [
+        '64',
+        '96',
+    ]
+    assert '(growth.svg)' in text
+    assert '<svg' in (tmp_path / 'growth.svg').read_text()
+
+
+@pytest.mark.parametrize('name', ['transfer', 'detector', 'fusion'])
+def test_cost_growth_of_a_step(script, name, monkeypatch):
+    growth = script('cost_growth')
+    getattr(growth, name)(dict(transfer=64, detector=8, fusion=2)[name])()
+
+
+def test_cost_growth_of_checks(script, tmp_path, monkeypatch):
+    growth = script('cost_growth')
+    monkeypatch.setattr(growth.tempfile, 'tempdir', str(tmp_path))
+    monkeypatch.setattr(growth.checks, 'available_cpus', None)
+    monkeypatch.setenv('MMXDISTILL_CACHE', '')
+    growth.parallel(3)()
+    growth.remembered(3)()

@@ -52,6 +52,7 @@ RESNET50 = dict(type='ResNet', depth=50)
 PAIRS = {
     'caffenet-caffenet': (CAFFENET, CAFFENET_HHA, 'pool5'),
     'vgg16-caffenet': (VGG16, CAFFENET_HHA, 'pool5'),
+    'vgg16-vgg16': (VGG16, VGG16, 'pool5'),
     'squeezenet-squeezenet': (SQUEEZENET, SQUEEZENET, 'fire9'),
     'resnet50-resnet50': (RESNET50, RESNET50, 'layer1'),
 }
