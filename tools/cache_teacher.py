@@ -26,6 +26,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> int:
     """Fill the folder; returns 1 if something did not fit."""
+    from mmengine.dist import is_main_process
+
     from mmxdistill import compat
     from mmxdistill.engine import run_config
     from mmxdistill.engine.fill_cache import fill_cache
@@ -36,14 +38,15 @@ def run(args: argparse.Namespace) -> int:
         )
         runner = run_config.build_runner(cfg, 'train')
     filled = fill_cache(runner)
+    if is_main_process():
+        print(
+            f'{filled.images:,} images, {len(filled.ways)} of each '
+            f'({"; ".join(filled.ways)}): {filled.added:,} computed, '
+            f'{filled.size / 1e6:,.1f} MB'
+        )
+        if filled.hint is not None:
+            print(filled.hint)
     compat.close_processes()
-    print(
-        f'{filled.images:,} images, {len(filled.ways)} of each '
-        f'({"; ".join(filled.ways)}): {filled.added:,} computed, '
-        f'{filled.size / 1e6:,.1f} MB'
-    )
-    if filled.hint is not None:
-        print(filled.hint)
     return int(not filled.complete)
 
 

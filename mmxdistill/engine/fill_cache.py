@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import torch
-from mmengine.dist import get_rank, get_world_size
+from mmengine.dist import all_reduce, get_rank, get_world_size
 from mmengine.model import is_model_wrapper
 from mmengine.registry import FUNCTIONS
 from mmengine.runner import Runner
@@ -29,7 +29,7 @@ class Filled(NamedTuple):
         images (int): Images of the training, of which each has a feature per
             way to mirror and resize it.
         ways (list[str]): These ways.
-        added (int): Features that were not there before, of this process.
+        added (int): Features that were not there before.
         size (int): Bytes of the folder.
         complete (bool): Whether all of them are there.
         hint (str | None): Why a training will still compute some.
@@ -97,12 +97,15 @@ def fill_cache(runner: Runner) -> Filled:
         if cache.store.problem is not None:
             break
     cache.flush()
+    stopped = cache.store.problem is not None
+    counts = torch.tensor([cache.seen - cache.found, int(stopped)])
+    all_reduce(counts)
     return Filled(
         len(train.dataset),
         [name for name, _ in ways],
-        cache.seen - cache.found,
+        int(counts[0]),
         cache.store.size(),
-        cache.store.problem is None,
+        int(counts[1]) == 0,
         cache.store.problem or _hint(shapes, size),
     )
 
