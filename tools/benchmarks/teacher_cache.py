@@ -28,7 +28,7 @@ from transfer_step import PAIRS, build_model, prepare, sgd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmxdistill.models.detectors.teacher_cache import build_cache
+from mmxdistill.models.detectors.teacher_cache import Taught, build_cache
 from mmxdistill.models.features.records import DTYPES
 
 Batch = tuple[Tensor, list[DetDataSample]]
@@ -109,7 +109,11 @@ def step_of(model: Any, batches: list[Batch]) -> Step:
 
 
 def with_cache(
-    model: Any, folder: Path, dtype: str, batches: list[Batch]
+    model: Any,
+    known: dict[int, Taught],
+    folder: Path,
+    dtype: str,
+    batches: list[Batch],
 ) -> Any:
     """A copy that has all features in a folder."""
     model = copy.deepcopy(model)
@@ -118,7 +122,8 @@ def with_cache(
     cache = build_cache(model, settings, reads)
     cache.open(model, ['benchmark'])
     for inputs, samples in batches:
-        cache.features(model.teach, inputs, samples)
+        taught = known[inputs.data_ptr()]
+        cache.features(lambda *_, taught=taught: taught, inputs, samples)
     cache.flush()
     print(
         f'{dtype}: {cache.store.size() / len(cache.store) / 1e6:.3f} MB an '
@@ -128,13 +133,9 @@ def with_cache(
     return model
 
 
-def without_teacher(model: Any, batches: list[Batch]) -> Any:
+def without_teacher(model: Any, known: dict[int, Taught]) -> Any:
     """A copy that gets the features for nothing."""
     model = copy.deepcopy(model)
-    known = {
-        inputs.data_ptr(): model.teach(inputs, samples)
-        for inputs, samples in batches
-    }
     model.teach = lambda inputs, samples, rois=None: known[inputs.data_ptr()]
     return model
 
@@ -180,14 +181,16 @@ def main() -> None:
             f'to {h} x {w}, {args.device}, {args.threads} thread(s), torch '
             f'{torch.__version__}'
         )
+        known = {
+            inputs.data_ptr(): model.teach(inputs, samples)
+            for inputs, samples in batches
+        }
         steps = {
-            'student alone': step_of(without_teacher(model, batches), batches),
-            'the same again': step_of(
-                without_teacher(model, batches), batches
-            ),
+            'student alone': step_of(without_teacher(model, known), batches),
+            'the same again': step_of(without_teacher(model, known), batches),
             **{
                 f'teacher cached, {dtype}': step_of(
-                    with_cache(model, folder, dtype, batches), batches
+                    with_cache(model, known, folder, dtype, batches), batches
                 )
                 for dtype in args.dtypes
             },
