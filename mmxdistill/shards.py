@@ -189,8 +189,14 @@ class ShardStore:
                 elif len(rows):
                     rows['shard'] = self._number(path)
                     added.append(rows)
-        if added:
+        if sum(map(len, added)) > _MAX_RECENT:
             self._recent_to_table(added)
+            return
+        for row in (row for rows in added for row in rows.tolist()):
+            high, low, offset, size, shard = row
+            key = struct.pack('<QQ', high, low)
+            self._recent[key] = shard, offset, size
+        self._merge(_MAX_RECENT)
 
     def clear(self) -> None:
         """Remove all records."""
