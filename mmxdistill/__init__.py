@@ -33,7 +33,7 @@ def config_path(name: str) -> str:
     package, _, name = name.rpartition('::')
     root = _configs(package or 'mmxdistill')
     path = root / name
-    if not path.suffix:
+    if path.suffix != '.py':  # 'paa_r50_fpn_1.5x_coco' has one as well
         path = path.with_name(f'{path.name}.py')
     if path.is_file():
         return str(path)

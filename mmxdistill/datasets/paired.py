@@ -6,7 +6,7 @@ import os.path as osp
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mmdet.datasets import BaseDetDataset, CocoDataset
 
@@ -207,6 +207,9 @@ class PairedDataset(_Paired):
         FileNotFoundError: The list file or a partner is missing.
         ValueError: No sample was found.
     """
+
+    # Keys of the labelled ones, which mmdet's ConcatDataset compares.
+    METAINFO: ClassVar = dict(classes=(), palette=None)
 
     def __init__(
         self, ann_file: str | Sequence[str] = '', **kwargs: Any

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
-from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
 from mmxdistill import config_path
+from mmxdistill.models.checkpoints import read_checkpoint
 from mmxdistill.models.label_sets import config_classes
 from mmxdistill.models.preprocessing import Preprocessing
 from mmxdistill.models.pretrained import check_initializers
@@ -73,6 +73,7 @@ def resolve_network(cfg: Mapping | str) -> ResolvedNetwork:
 
     Raises:
         FileNotFoundError: No such config file or package.
+        ImportError: The config needs a package that is not installed.
         ValueError: The config describes no network.
     """
     scope, classes, package, checkpoint = None, None, None, None
@@ -81,10 +82,22 @@ def resolve_network(cfg: Mapping | str) -> ResolvedNetwork:
     if isinstance(cfg, str):
         where = f"'{cfg}'"
         package = cfg.rpartition('::')[0] or None
-        found = Config.fromfile(cfg if osp.isfile(cfg) else config_path(cfg))
+        file = cfg if osp.isfile(cfg) else config_path(cfg)
+        try:
+            found = Config.fromfile(file)
+        except ImportError as error:  # of mmengine: all of sys.path
+            raise ImportError(
+                f'{where}: {error.__cause__ or error} (custom_imports): '
+                'install the package, or correct the name'
+            ) from error
         checkpoint = _last_checkpoint(found)
     if isinstance(found, Config):
         found = found._cfg_dict
+    if not isinstance(found, Mapping):
+        raise ValueError(
+            'a network is given as a dict, or as the name of a config file; '
+            f'found {found!r}'
+        )
     if 'type' not in found and isinstance(found.get('model'), Mapping):
         # Not all configs of a package say its scope.
         scope = found.get('default_scope', package)
@@ -209,17 +222,10 @@ def load_weights(
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: Weights are missing or have other shapes.
+        ValueError: Weights are missing or have other shapes, or it is no
+            checkpoint.
     """
-    try:
-        loaded = CheckpointLoader.load_checkpoint(
-            checkpoint, map_location='cpu'
-        )
-    except FileNotFoundError:
-        raise FileNotFoundError(
-            f"the checkpoint '{checkpoint}' of the {role} does not exist: "
-            'train or convert it first, or correct the path'
-        ) from None
+    loaded = read_checkpoint(checkpoint, f'the {role}')
     state: dict[str, Tensor] = loaded.get('state_dict', loaded)
     wanted = network.state_dict()
     state = max(
@@ -256,7 +262,14 @@ def load_weights(
         logger='current',
         level=logging.INFO,
     )
-    meta = (loaded.get('meta') or {}).get('dataset_meta') or {}
-    classes = meta.get('classes', meta.get('CLASSES'))
-    # A string is the name of a set, as 'coco80', of which nothing is known.
-    return tuple(classes) if classes and not isinstance(classes, str) else None
+    found = (loaded.get('meta') or {}).get('dataset_meta') or {}
+    # A list if the data sets of a ConcatDataset differ, as pairs without
+    # labels do.
+    metas = found if isinstance(found, (list, tuple)) else [found]
+    for meta in metas:
+        classes = meta.get('classes', meta.get('CLASSES'))
+        # A string is the name of a set, as 'coco80', of which nothing is
+        # known.
+        if classes and not isinstance(classes, str):
+            return tuple(classes)
+    return None

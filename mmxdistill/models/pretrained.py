@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
-from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
+from mmxdistill.models.checkpoints import read_checkpoint
 from mmxdistill.registry import WEIGHT_INITIALIZERS
 
 __all__ = ['PretrainedInit', 'adapt_input', 'check_initializers']
@@ -150,7 +150,7 @@ class PretrainedInit:
 
     def _read(self, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Weights of the file under the keys of the network."""
-        found = CheckpointLoader.load_checkpoint(self.checkpoint, 'cpu')
+        found = read_checkpoint(self.checkpoint, 'init_cfg')
         found = found.get('state_dict', found)
         prefix = self.prefix
         if prefix is None:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from mmdet.datasets import AspectRatioBatchSampler
+from mmdet.datasets import ConcatDataset as MmdetConcatDataset
 from mmengine.dataset import ConcatDataset
 
 from mmxdistill.datasets import (
@@ -308,6 +309,12 @@ class TestCoco:
     def test_class_list_that_does_not_fit(self, annotated, classes, message):
         with pytest.raises(ValueError, match=message):
             self.build(annotated, classes)
+
+    def test_mixed_with_pairs_without_labels(self, annotated, root):
+        parts = [build(root), self.build(annotated)]
+        for datasets in (parts, parts[::-1]):
+            mixed = MmdetConcatDataset(datasets)
+            assert len(mixed) == sum(map(len, parts))
 
     def test_proposals(self, annotated):
         boxes = dict(

@@ -79,9 +79,20 @@ class TestBuild:
         with pytest.raises(ImportError, match="default_scope is 'nomm'"):
             build_network(str(path))
 
+    def test_custom_import_that_fails(self, tmp_path):
+        path = tmp_path / 'other.py'
+        path.write_text("custom_imports = dict(imports=['nomm.models'])")
+        with pytest.raises(ImportError) as error:
+            build_network(str(path))
+        text = 'Failed to import nomm.models (custom_imports): install'
+        assert text in str(error.value)
+        assert '\n' not in str(error.value)
+
     def test_no_network(self):
         with pytest.raises(ValueError, match=r"no network.*\['lr'\]"):
             build_network(dict(lr=1))
+        with pytest.raises(ValueError, match='is given as a dict.*found None'):
+            build_network(None)
 
 
 class TestConfigsOfMmdet:
@@ -108,6 +119,10 @@ class TestConfigsOfMmdet:
         monkeypatch.setattr(networks, 'config_path', lambda _: str(path))
         assert resolve_network('mmdet::no_scope').scope == 'mmdet'
 
+    def test_name_with_a_dot(self):
+        found = resolve_network('mmdet::paa/paa_r50_fpn_1.5x_coco')
+        assert found.model.type == 'PAA'
+
     def test_unknown(self):
         with pytest.raises(FileNotFoundError, match='r50_fpn_1x_coco.py'):
             resolve_network(self.NAME + 'o')
@@ -128,6 +143,12 @@ class TestLoad:
         network = build_network(backbone())
         load_weights(network, save(detector.state_dict()), 'teacher')
         assert same(detector.backbone.state_dict(), network.state_dict())
+
+    def test_classes_of_several_data_sets(self, save):
+        network = build_network(backbone())
+        metas = [dict(classes=()), dict(classes=['a', 'b'])]
+        path = save(network.state_dict(), meta=dict(dataset_meta=metas))
+        assert load_weights(network, path, 'teacher') == ('a', 'b')
 
     def test_detector(self, save):
         source, network = (build_network(fast_rcnn()) for _ in range(2))
@@ -163,6 +184,19 @@ class TestLoad:
         del state['running_var']
         with pytest.raises(ValueError, match='running_var'):
             load_weights(network, save(state), 'teacher')
+
+    @pytest.mark.parametrize(
+        ('content', 'message'),
+        [(b'hello', 'cannot be read'), ([1], 'holds a list')],
+    )
+    def test_no_checkpoint(self, content, message, tmp_path):
+        path = tmp_path / 'junk.pth'
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            torch.save(content, path)
+        with pytest.raises(ValueError, match=rf'of the teacher.* {message}'):
+            load_weights(nn.Linear(1, 1), str(path), 'teacher')
 
     def test_no_file(self):
         with pytest.raises(FileNotFoundError, match=r"'no\.pth' of the tea"):

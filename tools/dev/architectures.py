@@ -52,7 +52,6 @@ DETECTORS: list[tuple] = [
     ('rtmdet/rtmdet-ins_tiny_8xb32-300e_coco', 'bbox_head.mask_head'),
     ('hrnet/faster-rcnn_hrnetv2p-w18-1x_coco', 'backbone[2]'),
     ('regnet/faster-rcnn_regnetx-400MF_fpn_ms-3x_coco', 'backbone[2]'),
-    ('res2net/faster-rcnn_res2net-101_fpn_2x_coco', 'backbone.layer2'),
     (
         'resnest/faster-rcnn_s50_fpn_syncbn-backbone+head_ms-range-1x_coco',
         'backbone.layer2',
@@ -78,19 +77,19 @@ DETECTORS: list[tuple] = [
 _MAPS = dict(out_type='featmap')
 CLASSIFIERS: list[tuple] = [
     ('resnet/resnet18_8xb32_in1k', 'backbone.layer3'),
-    ('deit/deit-tiny_4xb256_in1k', 'backbone.layers.5', 128, _MAPS),
+    ('deit/deit-tiny_4xb256_in1k', 'backbone.layers.5', 64, _MAPS),
     (
         'dinov2/vit-small-p14_dinov2-pre_headless',
         'backbone.layers.3',
         224,
         _MAPS,
     ),
-    ('clip/vit-base-p16_pt-64xb64_in1k', 'backbone.layers.1', 128, _MAPS),
+    ('clip/vit-base-p16_pt-64xb64_in1k', 'backbone.layers.1', 64, _MAPS),
     ('swin_transformer/swin-tiny_16xb64_in1k', 'backbone.stages.2[0]'),
     (
         'convnext/convnext-tiny_32xb128_in1k',
         'backbone.stages.2',
-        128,
+        64,
         dict(gap_before_final_norm=False),
     ),
 ]
@@ -176,7 +175,7 @@ def page(done: dict[str, dict]) -> str:
         'R-CNN with an FPN',
         'for the last two columns. Batch normalisations take the statistics '
         'of the pair',
-        'before the first step. Images have 128 pixels a side; 320 for SSD, '
+        'before the first step. Images have 64 pixels a side; 320 for SSD, '
         'and 224 for',
         'patches of 14 pixels and a window that fits no other size. Written '
         'by `tools/dev/architectures.py`.',

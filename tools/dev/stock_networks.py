@@ -44,7 +44,7 @@ class Trial(NamedTuple):
     name: str
     network: dict | str
     feature: str
-    side: int = 128
+    side: int = 64
     backbone: dict[str, Any] | None = None
 
 

@@ -106,6 +106,16 @@ class SupervisionTransfer(BaseDetector):
         data_preprocessor: dict | nn.Module | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
+        if not isinstance(transfer_points, Sequence) or not transfer_points:
+            raise ValueError(
+                'transfer_points must be a list of dict(teacher=..., '
+                f'student=..., ...), found {transfer_points!r}'
+            )
+        if num_rois < 1 or student_loss_weight < 0:
+            raise ValueError(
+                f'num_rois={num_rois} must be positive, '
+                f'student_loss_weight={student_loss_weight} not negative'
+            )
         networks = {
             **{r: resolve_network(c) for r, c in by_role(teacher).items()},
             'student': resolve_network(student),
@@ -152,6 +162,7 @@ class SupervisionTransfer(BaseDetector):
             bool(student_loss_weight),
         )
         self.student_features = self.teacher_features.pop('student')
+        self.student_features.check_training()
         self._unreached = self.student_features.unreached()
         freeze_unreached(network, self._unreached, bool(student_loss_weight))
         self.teacher_cache: TeacherCache | None = None

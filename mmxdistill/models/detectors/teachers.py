@@ -115,6 +115,10 @@ def find_channels(
                     f"modalities: the {role} reads '{name}', but the "
                     f'data_preprocessor has only {list(slices)}'
                 )
+        if not reads[role]:
+            raise ValueError(
+                f'modalities: the {role} reads none of {list(slices)}'
+            )
         parts = [slices[name] for name in reads[role]]
         indices = [i for p in parts for i in range(p.start, p.stop)]
         first, count = indices[0], len(indices)

@@ -219,6 +219,7 @@ class DryRun:
         images: int = 1,
         stop: bool = False,
         copies: Collection[str] = (),
+        labelled: bool = True,
     ) -> Pass:
         """Make one pass.
 
@@ -229,13 +230,15 @@ class DryRun:
             images (int): Their number. Defaults to 1.
             stop (bool): Whether to stop at the last feature.
             copies (Collection[str]): See :func:`record`.
+            labelled (bool): Whether the images have (no) objects, instead of
+                no labels. Defaults to True.
 
         Returns:
             Pass: Whatever came out.
         """
         # Not constant: some networks take the variance of what they see.
         x = torch.rand(images, self.channels, *size).to(self._like)
-        samples = [self._sample(size, i) for i in range(images)]
+        samples = [self._sample(size, i, labelled) for i in range(images)]
         boxes = [self._boxes(size, 3 - i).to(x) for i in range(images)]
         rois = bbox2roi(boxes)
         error: Exception | None = None
@@ -257,7 +260,9 @@ class DryRun:
         h, w = size
         return torch.tensor([[0.0, 0.0, w, h]]).repeat(count, 1)
 
-    def _sample(self, size: tuple[int, int], number: int) -> DetDataSample:
+    def _sample(
+        self, size: tuple[int, int], number: int, labelled: bool = True
+    ) -> DetDataSample:
         sample = DetDataSample(
             metainfo=dict(
                 img_id=number,
@@ -272,7 +277,8 @@ class DryRun:
         )
         boxes = self._boxes(size, 3 - number).to(self._like)
         sample.proposals = InstanceData(bboxes=boxes)
-        sample.gt_instances = InstanceData(
-            bboxes=boxes[:0], labels=torch.zeros(0, dtype=torch.long)
-        )
+        sample.gt_instances = InstanceData()
+        if labelled:
+            sample.gt_instances.bboxes = boxes[:0]
+            sample.gt_instances.labels = torch.zeros(0, dtype=torch.long)
         return sample

@@ -28,6 +28,7 @@ from mmxdistill.models.features.names import (
     tensors_of,
 )
 from mmxdistill.models.features.recording import record
+from mmxdistill.models.features.training import check_training
 
 __all__ = ['FeatureExtractor', 'FeatureInfo']
 
@@ -319,6 +320,14 @@ class FeatureExtractor:
             for key, gradient in zip(parameters, gradients, strict=True)
             if gradient is None
         ]
+
+    def check_training(self) -> None:
+        """Refuse features that training mode changes.
+
+        Raises:
+            ValueError: See :func:`check_training`.
+        """
+        check_training(self._dry_run, self.entry, self.infos, self.role)
 
     def check_gradients(self, features: dict[str, Tensor]) -> None:
         """Refuse features through which nothing can be learned.

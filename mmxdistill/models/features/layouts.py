@@ -148,8 +148,9 @@ def find_layout(seen: Sequence[Observation]) -> Layout:
     if batch is None and not per_roi:
         raise ValueError(
             f'no dimension of its shapes {shapes} is the number of images '
-            f'({", ".join(str(o.images) for o in seen)}): windows of tokens, '
-            'for example, are no feature map; name the block around it'
+            f'({", ".join(str(o.images) for o in seen)}): windows of tokens '
+            'are no feature map, nor is what is computed for boxes that the '
+            'network proposes itself; name the block around it'
         )
     batch = batch or 0
     grown = [

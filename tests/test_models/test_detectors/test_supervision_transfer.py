@@ -250,6 +250,11 @@ def test_grids_that_do_not_align():
         (dict(modalities=dict(teacher='rgb')), 'modalities must be'),
         (dict(data_preprocessor=None), 'MultiModalDataPreprocessor'),
         (dict(transfer_points=[point('pool5', 'pool5', 8, 8)] * 2), 'twice'),
+        (dict(transfer_points=[]), 'must be a list of dict'),
+        (dict(transfer_points=point('pool5', 'pool5', 8, 8)), 'must be a lis'),
+        (dict(modalities=dict(teacher='rgb', student=[])), 'reads none of'),
+        (dict(num_rois=0), 'num_rois=0 must be positive'),
+        (dict(student_loss_weight=-1), 'weight=-1 not negative'),
     ],
 )
 def test_bad_config(changes, message):

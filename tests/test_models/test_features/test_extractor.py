@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import torch
 from mmdet.structures.bbox import bbox2roi
-from mmengine.structures import InstanceData
 from nets import backbone, fast_rcnn
 from torch import nn
 from torch.utils.checkpoint import checkpoint
@@ -190,6 +189,46 @@ class TestOverwritten:
             extractor(torch.randn(1, 3, 8, 8))
 
 
+class TestTraining:
+    """What training mode changes is refused when the model is built."""
+
+    def test_branches_that_are_stacked(self):
+        class Branches(Chain):  # as TridentNet
+            def forward(self, x):
+                if self.training:
+                    x = torch.cat([x, x])
+                return super().forward(x)
+
+        net = Branches()
+        extractor = extract(net, 'conv')
+        with pytest.raises(
+            ValueError, match=r"'conv' cannot be learned.*\(4, 4, .*\(2, 4, "
+        ):
+            extractor.check_training()
+        assert net.training
+        assert net.bn.num_batches_tracked == 0
+
+    def test_labels_that_are_needed(self):
+        class Queries(nn.Module):  # as DINO's, with denoising
+            def __init__(self):
+                super().__init__()
+                self.backbone = Chain()
+                self.decoder = nn.Conv2d(4, 4, 1)
+
+            def extract_feat(self, x):
+                return self.backbone(x)[:1]
+
+            def forward(self, x, samples, mode):
+                (x,) = self.extract_feat(x)
+                if self.training:
+                    samples[0].gt_instances.labels.add_(1)
+                return self.decoder(x)
+
+        extract(Queries(), 'backbone.bn').check_training()
+        with pytest.raises(ValueError, match=r'without labels \(Attr.*labels'):
+            extract(Queries(), 'decoder').check_training()
+
+
 class TestGradients:
     def test_parameters_that_cannot_learn(self):
         net = Chain()
@@ -367,6 +406,5 @@ def test_encoder_of_a_transformer(config, neck, kind):
     # In training, the decoder would ask for labels.
     net.train()
     x = torch.randn(1, 3, 64, 96)
-    sample = extractor._dry_run._sample((64, 96), 0)
-    sample.gt_instances = InstanceData()
+    sample = extractor._dry_run._sample((64, 96), 0, labelled=False)
     assert extractor(x, None, [sample])['encoder'].requires_grad
