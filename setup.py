@@ -87,6 +87,7 @@ setup(
         'caffe': ['protobuf>=4.22'],
         # nyu_depth_v2_labeled.mat is HDF5.
         'datasets': ['h5py>=3'],
+        'fiftyone': ['fiftyone>=1'],  # brings a database
         'numba': ['numba'],  # compiles HHA
         # Install the torchvision of your PyTorch before.
         'timm': ['timm>=1'],

@@ -180,11 +180,7 @@ def _layer(
     name: str, found: Found, sample: Sample, classes: Any, named: bool
 ) -> Boxes:
     """Detections, moved as the pipeline has moved the image."""
-    if len(found.labels) and max(found.labels) >= len(classes):
-        raise ValueError(
-            f'predictions {name!r} have the label {max(found.labels)}, the '
-            f'data set has {len(classes)} classes: they are of another one'
-        )
+    found.check_labels(name, len(classes))
     boxes = HorizontalBoxes(found.boxes.astype(np.float32))
     if sample.homography is not None:
         boxes.project_(sample.homography)

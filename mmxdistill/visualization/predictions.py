@@ -30,6 +30,22 @@ class Found:
     labels: np.ndarray
     scores: np.ndarray
 
+    def check_labels(self, name: str, count: int) -> None:
+        """Refuse detections of another set of classes.
+
+        Args:
+            name (str): Of the detector, for the message.
+            count (int): Number of classes.
+
+        Raises:
+            ValueError: A label is out of range.
+        """
+        if len(self.labels) and max(self.labels) >= count:
+            raise ValueError(
+                f'predictions {name!r} have the label {max(self.labels)}, the '
+                f'data set has {count} classes: they are of another one'
+            )
+
     def above(self, score: float) -> Found:
         """Those of a score and more."""
         kept = self.scores >= score
