@@ -2,6 +2,7 @@
 
 import importlib
 import re
+from itertools import dropwhile
 from pathlib import Path
 
 import pytest
@@ -31,9 +32,11 @@ def commands(page):
     lines = [
         line.split('#')[0].split()
         for block in blocks(page, 'bash')
-        for line in block.splitlines()
+        for line in block.replace('\\\n', ' ').splitlines()
     ]
-    return [words for words in lines if words]
+    # Without the variables that are set before a command.
+    rest = [list(dropwhile(lambda word: '=' in word, w)) for w in lines]
+    return [words for words in rest if words]
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
