@@ -14,6 +14,7 @@ from mmxdistill.datasets.published import (
     UCF101Dataset,
 )
 from mmxdistill.datasets.samplers import DrawIndex, ResumableInfiniteSampler
+from mmxdistill.datasets.sharded import ShardedPairedDataset
 
 __all__ = [
     'CaffeEpochSampler',
@@ -26,6 +27,7 @@ __all__ = [
     'PairedCocoDataset',
     'PairedDataset',
     'ResumableInfiniteSampler',
+    'ShardedPairedDataset',
     'UCF101Dataset',
     'mmdet_inference',
     'transforms',

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
+from typing import Any
 
+from mmengine.fileio import get
 from PIL import Image, UnidentifiedImageError
 from PIL.ExifTags import Base
 from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH
@@ -29,7 +32,7 @@ def read_image_size(
         or Pillow does not know it.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(_source(path)) as image:
             width, height = image.size
             if image.format == 'TIFF':  # Pillow 11 and later has turned it
                 tags = image.tag_v2
@@ -48,3 +51,8 @@ def read_image_size(
     ):
         return None
     return (height, width) if turned else (width, height)
+
+
+def _source(path: str | os.PathLike[str]) -> Any:
+    """What Pillow opens: the path, or what mmengine reads of another one."""
+    return io.BytesIO(get(path)) if '://' in str(path) else path

@@ -232,12 +232,13 @@ def check_stock_loader(
 
     Args:
         loader (LoadImageFromFile): The transform of mmcv or mmdet.
-        path (str): The file; not looked at unless it is local.
+        path (str): The file; not looked at unless it is local, or in
+            a shard.
 
     Raises:
         ValueError: Use another loader or another file.
     """
-    if not os.path.isfile(path):
+    if not os.path.isfile(path) and not path.startswith('tar://'):
         return
     content = read_bytes(path)
     check_header(content, path)
@@ -251,7 +252,7 @@ def check_stock_loader(
     if turns and head.startswith(PNG_TAG):
         bits, orientation = head[24] if len(head) > 24 else 8, 1
     else:
-        bits, orientation = _bits_and_orientation(path)
+        bits, orientation = _bits_and_orientation(io.BytesIO(content))
     name = type(loader).__name__
     if bits > 8 and loader.color_type != 'unchanged':
         raise ValueError(

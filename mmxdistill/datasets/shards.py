@@ -1,0 +1,239 @@
+"""Pairs in tar shards, found through an index that is mapped into memory.
+
+The shards are those of the WebDataset format: tar files in which the files of
+a sample follow each other, ``<key>.<modality>.<suffix>``. The index tells
+where each file begins, so that samples are read in any order, by any sampler,
+and a run resumes as from single files. Nothing of it grows with the number of
+samples but the index, of which only the pages in use are in memory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tarfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from mmengine.fileio import BaseStorageBackend, register_backend
+
+from mmxdistill.atomic import atomic_write
+from mmxdistill.text_files import read_json
+
+__all__ = ['ShardBackend', 'ShardIndex', 'find_file', 'write_index']
+
+_BLOCK = 512  # of a tar file, whose headers are one
+_NAME = 100
+_PATH = re.compile(r'tar://(.+\.tar)/([^/]+)#(\d+)\+(\d+)', re.DOTALL)
+
+
+class Place(NamedTuple):
+    """Where a file is in a shard."""
+
+    shard: str
+    name: str
+    offset: int
+    size: int
+
+
+def find_file(path: str | os.PathLike[str]) -> Place | None:
+    """Take the path of a file in a shard apart; None if it is another."""
+    match = _PATH.fullmatch(str(path))
+    if match is None:
+        return None
+    return Place(match[1], match[2], int(match[3]), int(match[4]))
+
+
+def _header(content: bytes) -> tuple[bytes, int] | None:
+    """Name and size that the header of a file in a tar file tells."""
+    try:
+        size = int(content[124:136].strip(b' \0') or b'0', 8)
+    except ValueError:
+        return None
+    return content[:_NAME].rstrip(b'\0'), size
+
+
+class ShardBackend(BaseStorageBackend):
+    """mmengine's file backend of ``tar://<shard>/<file>#<offset>+<bytes>``.
+
+    All loaders read through it as they read files.
+    """
+
+    def get(self, filepath: str) -> bytes:
+        """Read a file out of its shard.
+
+        Raises:
+            FileNotFoundError: There is no such shard.
+            ValueError: The index does not belong to it.
+        """
+        place = find_file(filepath)
+        if place is None:
+            raise ValueError(f"'{filepath}' is no file in a shard")
+        with open(place.shard, 'rb') as file:
+            file.seek(place.offset - _BLOCK)
+            content = file.read(_BLOCK + place.size)
+        short = len(content) < _BLOCK + place.size
+        if short or _header(content) != (place.name.encode(), place.size):
+            raise ValueError(
+                f"'{filepath}': the shard "
+                + ('ends before it' if short else 'has another file there')
+                + '; the index is that of other shards: index or pack again'
+            )
+        return content[_BLOCK:]
+
+    def get_text(self, filepath: str, encoding: str = 'utf-8') -> str:
+        """Read a text out of its shard."""
+        return self.get(filepath).decode(encoding)
+
+
+register_backend('mmxdistill.tar', ShardBackend, prefixes='tar', force=True)
+
+
+class ShardIndex(Sequence[dict[str, str]]):
+    """Paths of the files of each sample in the shards of a folder.
+
+    Args:
+        folder (str or PathLike): With shards and the index of
+            :func:`write_index`.
+
+    Attributes:
+        modalities (dict[str, str]): Modality -> suffix of its files.
+
+    Raises:
+        FileNotFoundError: There is no index.
+        ValueError: It is damaged, or not that of these shards.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        described = self.folder / 'index.json'
+        if not described.is_file():
+            raise FileNotFoundError(
+                f"'{self.folder}' has no index.json: make shards with "
+                'tools/dataset_converters/pack_shards.py, which also indexes '
+                'those of others'
+            )
+        content: Any = read_json(described)
+        try:
+            self.shards: dict[str, int] = dict(content['shards'])
+            self.modalities: dict[str, str] = dict(content['modalities'])
+            self._rows = np.load(self.folder / 'index.npy', mmap_mode='r')
+            whole = len(self._rows) == content['samples']
+        except (KeyError, TypeError, ValueError, EOFError) as error:
+            raise ValueError(f"'{described}' is damaged: {error}") from None
+        for name, size in self.shards.items():
+            path = self.folder / name
+            if not path.is_file() or path.stat().st_size != size or not whole:
+                raise ValueError(
+                    f"'{described}' is not the index of '{path}' as it is: "
+                    'pack again, or index the shards again'
+                )
+        self._names = list(self.shards)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Processes open it anew: the mapping is not sent to them."""
+        return type(self), (self.folder,)
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self._rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Path of each modality of a sample, or a list of a slice."""
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        row = self._rows[index]
+        shard = self.folder / self._names[int(row['shard'])]
+        key = bytes(row['key']).decode()
+        return {
+            name: f'tar://{shard}/{key}.{suffix}#{offset}+{size}'
+            for (name, suffix), offset, size in zip(
+                self.modalities.items(),
+                row['offset'].tolist(),
+                row['size'].tolist(),
+                strict=True,
+            )
+        }
+
+
+def write_index(folder: str | os.PathLike[str]) -> int:
+    """Index the shards of a folder.
+
+    Args:
+        folder (str or PathLike): With ``*.tar`` files.
+
+    Returns:
+        int: Number of samples.
+
+    Raises:
+        ValueError: There are no shards, or samples of different modalities.
+    """
+    folder = Path(folder)
+    shards = sorted(folder.glob('*.tar'))
+    rows: list[tuple[int, str, list[int], list[int]]] = []
+    endings: list[str] = []
+    for number, shard in enumerate(shards):
+        for key, files in _samples(shard):
+            endings = endings or sorted(files)
+            if sorted(files) != endings:
+                raise ValueError(
+                    f"'{shard}': sample '{key}' has the files "
+                    f'{sorted(files)}, others {endings}: all need the same'
+                )
+            places = [files[ending] for ending in endings]
+            offsets, sizes = ([p[i] for p in places] for i in (0, 1))
+            rows.append((number, key, offsets, sizes))
+    if not rows:
+        raise ValueError(f"'{folder}' has no *.tar file with a sample")
+    length = max(len(key) for _, key, *_ in rows)
+    kind = [
+        ('shard', '<u4'),
+        ('key', f'S{length}'),
+        ('offset', '<u8', len(endings)),
+        ('size', '<u4', len(endings)),
+    ]
+    with atomic_write(folder / 'index.npy') as file:
+        np.save(file, np.array([tuple(row) for row in rows], kind))
+    described = dict(
+        samples=len(rows),
+        modalities={end.partition('.')[0]: end for end in endings},
+        shards={shard.name: shard.stat().st_size for shard in shards},
+    )
+    with atomic_write(folder / 'index.json') as file:
+        file.write(json.dumps(described, indent=1).encode())
+    return len(rows)
+
+
+def _samples(
+    shard: Path,
+) -> Iterator[tuple[str, dict[str, tuple[int, int]]]]:
+    """Key of each sample, and offset and size of its files by ending."""
+    key, files = '', dict[str, tuple[int, int]]()
+    try:
+        with tarfile.open(shard, 'r:') as tar:
+            for member in tar:
+                if not member.isfile():
+                    continue
+                stem, _, ending = member.name.partition('.')
+                if '/' in member.name or len(member.name) >= _NAME:
+                    raise ValueError(
+                        f"'{shard}': the name '{member.name}' has a folder, "
+                        f'or {_NAME} letters: give short names'
+                    )
+                if stem != key:
+                    if files:
+                        yield key, files
+                    key, files = stem, {}
+                if not ending or ending in files:
+                    raise ValueError(
+                        f"'{shard}': '{member.name}' has no ending, or is "
+                        'there twice'
+                    )
+                files[ending] = member.offset_data, member.size
+    except tarfile.TarError as error:
+        raise ValueError(f"'{shard}' is damaged: {error}") from None
+    if files:
+        yield key, files

@@ -1,0 +1,187 @@
+import pickle
+import tarfile
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.dataset import pseudo_collate
+
+from mmxdistill.converters.shards import pack_shards
+from mmxdistill.datasets import PairedDataset, ResumableInfiniteSampler
+from mmxdistill.datasets import ShardedPairedDataset as Sharded
+from mmxdistill.datasets.check_memory import CheckMemory
+from mmxdistill.datasets.shards import write_index
+
+LOAD = dict(
+    rgb=[dict(type='LoadImageFromFile')],
+    x=[dict(type='mmxdistill.LoadGrayImageFromFile')],
+)
+PIPELINE = [
+    dict(type='mmxdistill.CaffeRandomFlip', prob=0.5),
+    dict(type='mmxdistill.CaffeResize', scale=17),
+    dict(type='PackDetInputs', meta_keys=('modalities', 'flip')),
+]
+COUNT = 7
+
+
+def files(root, **kwargs):
+    return PairedDataset(
+        data_root=str(root),
+        modalities=dict(
+            rgb=dict(path='rgb/{stem}.jpg', pipeline=LOAD['rgb']),
+            x=dict(path='x/{stem}.PNG', pipeline=LOAD['x']),
+        ),
+        pipeline=PIPELINE,
+        **kwargs,
+    )
+
+
+def shards(root, names=('rgb', 'x'), **kwargs):
+    return Sharded(
+        shards='shards',
+        data_root=str(root),
+        modalities={name: dict(pipeline=LOAD[name]) for name in names},
+        pipeline=PIPELINE,
+        **kwargs,
+    )
+
+
+def draws(dataset, seed=3, skip=0):
+    """What a run gets, in the order of its sampler."""
+    sampler = iter(ResumableInfiniteSampler(dataset, seed=seed))
+    items = [next(sampler) for _ in range(10)][skip:]
+    return pseudo_collate([dataset[item] for item in items])
+
+
+@pytest.fixture
+def root(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ('rgb', 'x'):
+        (tmp_path / name).mkdir()
+    for i in range(COUNT):
+        image = rng.integers(0, 256, (20 + i, 25, 3), np.uint8)
+        cv2.imwrite(str(tmp_path / f'rgb/a.{i}.jpg'), image)
+        path = tmp_path / f'x/a.{i}.PNG'
+        path.write_bytes(cv2.imencode('.png', image[..., 0])[1].tobytes())
+    pack_shards(files(tmp_path), tmp_path / 'shards', per_shard=3, jobs=1)
+    return tmp_path
+
+
+def test_same_samples_in_the_same_order(root):
+    expected, found = draws(files(root)), draws(shards(root))
+    for a, b in zip(expected['inputs'], found['inputs'], strict=True):
+        np.testing.assert_array_equal(a, b)
+    again = draws(pickle.loads(pickle.dumps(shards(root))), skip=4)
+    for a, b in zip(expected['inputs'][4:], again['inputs'], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_parts_of_it(root):
+    assert len(shards(root)) == COUNT
+    some = shards(root, indices=[5, 2])
+    assert [some[i]['inputs'].shape for i in (0, 1)] == [
+        files(root, indices=[i])[0]['inputs'].shape for i in (5, 2)
+    ]
+    assert len(shards(root, indices=3)) == 3
+    (only,) = shards(root, names=['x'], indices=1)
+    assert only['inputs'].shape[0] == 3
+    (only,) = shards(root, use=['x'], indices=1)
+    assert only['data_samples'].modalities == ('x',)
+    info = shards(root).get_data_info(2)
+    assert (info['width'], info['height']) == (25, 22)
+
+
+def test_packing_again_keeps_what_is_there(root):
+    paths = sorted((root / 'shards').glob('*.tar'))
+    assert len(paths) == 3
+    before = [path.read_bytes() for path in paths]
+    times = [path.stat().st_mtime_ns for path in paths[1:]]
+    paths[0].unlink()
+    pack_shards(files(root), root / 'shards', per_shard=3, jobs=1)
+    assert [path.read_bytes() for path in paths] == before
+    assert [path.stat().st_mtime_ns for path in paths[1:]] == times
+    with pytest.raises(ValueError, match='shards of other files'):
+        pack_shards(files(root, indices=2), root / 'shards', 3, 1)
+
+
+def rewrite(shard, change):
+    """Write a shard again, with other members; returns nothing."""
+    with tarfile.open(shard) as tar:
+        members = [(m, tar.extractfile(m).read()) for m in tar]
+    with tarfile.open(shard, 'w', format=tarfile.USTAR_FORMAT) as tar:
+        for member, content in change(members):
+            (shard.parent / 'content').write_bytes(content)
+            member.size = len(content)
+            with open(shard.parent / 'content', 'rb') as file:
+                tar.addfile(member, file)
+
+
+def test_bad_files_in_shards_are_named(root):
+    shard = root / 'shards/pairs-000001.tar'
+    deep = cv2.imencode('.png', np.full((23, 25), 999, np.uint16))[1]
+    loaded = dict(LOAD)
+
+    def change(members):
+        return [
+            (m, deep.tobytes() if m.name.endswith('a_3.x.png') else content)
+            for m, content in members
+        ]
+
+    rewrite(shard, change)
+    with pytest.raises(ValueError, match='other shards|not the index of'):
+        shards(root).full_init()
+    assert write_index(root / 'shards') == COUNT
+    with pytest.raises(ValueError, match=r'(?s)1 of 7.*a_3\.x\.png.*uint16'):
+        shards(root).full_init()
+    # The loader of mmcv would cut it down to 8 bits.
+    try:
+        LOAD['x'] = [dict(type='LoadImageFromFile', color_type='grayscale')]
+        with pytest.raises(
+            ValueError, match=r'(?s)a_3\.x\.png.*more than 8 bits'
+        ):
+            shards(root).full_init()
+    finally:
+        LOAD.update(loaded)
+
+
+def test_shards_of_another_index_are_noticed(root):
+    dataset = shards(root)
+    shard = root / 'shards/pairs-000000.tar'
+    rewrite(shard, lambda members: members[::-1])
+    with pytest.raises(ValueError, match=r'pairs-000000\.tar.*index'):
+        dataset[0]
+    shard.write_bytes(shard.read_bytes()[:900])
+    with pytest.raises(ValueError, match=r'pairs-000000\.tar.*ends before'):
+        dataset[2]
+
+
+def test_settings_of_single_files_are_refused(root):
+    for key in ('ann_file', 'proposal_file'):
+        with pytest.raises(ValueError, match=f'takes no {key}'):
+            shards(root, **{key: 'a.pkl'})
+    with pytest.raises(ValueError, match='its files are in the shards'):
+        Sharded('shards', dict(rgb='rgb/{stem}.jpg'), data_root=str(root))
+    with pytest.raises(ValueError, match=r"but not \['z'\]"):
+        Sharded('shards', dict(z={}), data_root=str(root)).full_init()
+    (root / 'empty').mkdir()
+    with pytest.raises(FileNotFoundError, match='no index.json'):
+        Sharded('empty', dict(rgb={}), data_root=str(root)).full_init()
+    with pytest.raises(ValueError, match='no \\*.tar file'):
+        write_index(root / 'empty')
+
+
+def test_samples_of_other_modalities_are_refused(root):
+    shard = root / 'shards/pairs-000002.tar'
+    rewrite(shard, lambda members: members[1:])
+    with pytest.raises(ValueError, match=r'pairs-000002.*000000006.*same'):
+        write_index(root / 'shards')
+
+
+def test_checks_are_remembered_by_shard(root, monkeypatch):
+    monkeypatch.setenv('MMXDISTILL_CACHE', str(root / 'cache'))
+    dataset = shards(root)
+    dataset.full_init()
+    loader = dataset.pipeline.transforms[0]
+    known = CheckMemory.of_loader(loader).known
+    assert len(known) == COUNT
+    assert CheckMemory.state(loader, dataset.get_record(0)) in known
