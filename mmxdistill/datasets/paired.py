@@ -209,7 +209,7 @@ class PairedDataset(_Paired):
     """
 
     # Keys of the labelled ones, which mmdet's ConcatDataset compares.
-    METAINFO: ClassVar = dict(classes=(), palette=None)
+    METAINFO: ClassVar[dict[str, Any]] = dict(classes=(), palette=None)
 
     def __init__(
         self, ann_file: str | Sequence[str] = '', **kwargs: Any

@@ -23,7 +23,7 @@ from mmengine.registry import init_default_scope
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from stock_networks import STEPS, Trial, run_trial
+from stock_networks import LEARNING_RATE, STEPS, Trial, run_trial
 
 # Config, feature, and the side of the image if it is not usual.
 DETECTORS: list[tuple] = [
@@ -161,8 +161,8 @@ def page(done: dict[str, dict]) -> str:
         'Stock networks, each teaching a copy of itself with other random '
         'weights:',
         '',
-        f'- *falls*: the transfer loss in {STEPS} steps of Adam (0.001) on '
-        'one pair of images of',
+        f'- *falls*: the transfer loss in {STEPS} steps of Adam '
+        f'({LEARNING_RATE:g}) on one pair of images of',
         '  noise; first, and mean of the last three. 1 is an output of zeros;',
         '- *loads*: the saved checkpoint has all keys of the detector and no '
         'other, besides',

@@ -19,9 +19,10 @@ from mmxdistill.models.networks import build_network, resolve_network
 from mmxdistill.models.preprocessing import Preprocessing
 from mmxdistill.registry import MODELS
 
-__all__ = ['STEPS', 'Trial', 'run_trial']
+__all__ = ['LEARNING_RATE', 'STEPS', 'Trial', 'run_trial']
 
 STEPS = 20
+LEARNING_RATE = 1e-4  # at ten times as much, the ReLU of YOLOX's neck dies
 _AROUND = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco'
 _OF_THE_TRANSFER = ('transfer_points.', 'data_preprocessor.')
 _FEW = 100  # detections
@@ -175,7 +176,7 @@ def _train(model: Any, pair: Pair) -> list[float]:
         ((_, target),) = model.raw_features(inputs, samples)
     model.points[0].loss.calibrate(0.5 * float(target.square().sum()))
     learned = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(learned, lr=1e-3, fused=True)
+    optimizer = torch.optim.Adam(learned, lr=LEARNING_RATE, fused=True)
     losses = []
     # Evaluation mode: one image is no batch, and dropout is noise.
     for _ in range(STEPS):
@@ -280,7 +281,7 @@ def _fuse(
     with torch.no_grad():
         found = model.test_step(pair)[0].pred_instances
     if not found.bboxes.isfinite().all() or not found.scores.isfinite().all():
-        return 'not finite'
+        return 'boxes of random weights overflow'
     return len(found)
 
 
