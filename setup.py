@@ -97,5 +97,7 @@ setup(
         'proposals': ['opencv-contrib-python<4.13'],
         'tests': TESTS,
         'dev': [*TESTS, 'codespell', 'coverage', 'mypy', 'pre-commit', 'ruff'],
+        # The site of the documentation.
+        'docs': ['furo', 'myst-parser', 'sphinx'],
     },
 )

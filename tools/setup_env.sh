@@ -44,11 +44,14 @@ $STACK_PINS
 h5py==3.16.0
 numba==0.68.1
 setuptools<81
+furo==2025.12.19
 mypy==2.4.1
+myst-parser==5.2.0
 pytest==9.2.0
 pytest-xdist==3.8.0
 ruff==0.17.5
 snakemake==9.27.1
+sphinx==9.0.4
 tensorboard==2.21.0"
 
 say() { echo "[setup] $*" >&2; }
@@ -189,7 +192,7 @@ install_stack() {
     step '4/6 mmdet and the tools for the tests (about 1 min)' \
         pip_install "$MMDET" scipy protobuf h5py numba \
         pytest pytest-xdist mypy ruff tensorboard \
-        'snakemake; python_version >= "3.11"'
+        {snakemake,sphinx,myst-parser,furo}'; python_version >= "3.11"'
     step '5/6 one OpenCV, with the contrib modules' keep_one_opencv
     step '6/6 mmxdistill' \
         pip_install --no-deps --no-build-isolation --editable "$ROOT"
