@@ -3,12 +3,15 @@
 import sys
 from pathlib import Path
 
+from docutils.nodes import SkipNode
+from docutils.utils.math.latex2mathml import tex2mathml
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmxdistill.version import __version__
 
 project = 'mmxdistill'
-author = 'mmxdistill contributors'
+author = copyright = 'mmxdistill contributors'
 version = release = __version__
 extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon']
 
@@ -28,6 +31,22 @@ autodoc_member_order = 'bysource'
 autodoc_typehints = 'none'  # the docstrings say them, with shapes
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True
 napoleon_use_rtype = False
 # Classes of the stack, and private ones, have no page here.
 nitpicky = False
+# Formulas without a script from a network.
+html_math_renderer = 'mathml'
+# A page that is not in the navigation yet breaks nothing.
+suppress_warnings = ['toc.not_included']
+
+
+def setup(app):
+    """Let the browser set formulas: MathML."""
+
+    def write(translator, node):
+        block = node.tagname == 'math_block'
+        translator.body.append(tex2mathml(node.astext(), as_block=block))
+        raise SkipNode
+
+    app.add_html_math_renderer('mathml', (write, None), (write, None))

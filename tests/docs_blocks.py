@@ -51,7 +51,7 @@ TESTED = {
     'tools/analysis_tools/show_hha.py': 'tests/test_tools/test_show_hha.py',
     'tools/benchmarks/': 'tests/test_tools/test_benchmarks.py',
     'tools/cache_teacher.py': (
-        'tests/test_models/test_detectors/test_teacher_cache.py'
+        'tests/test_engine/test_hooks/test_teacher_cache.py'
     ),
     'tools/dataset_converters/encode_depth.py': (
         'tests/test_tools/test_encode_depth.py'

@@ -25,6 +25,7 @@ for _loader in (learn, look, pairs):
 model.update(
     backbone=dict(deepen_factor=0.167, widen_factor=0.125),
     neck=dict(in_channels=[32, 64, 128], out_channels=16, num_csp_blocks=1),
+    data_preprocessor=dict(batch_augments=None),
 )
 model['bbox_head'].update(in_channels=16, feat_channels=16)
 train_cfg.update(max_epochs=1, val_interval=1)
@@ -84,6 +85,7 @@ class Folder:
                 path = self.path / tool
                 self.patch.setattr(sys, 'argv', [tool, *arguments])
                 path = path if path.is_file() else ROOT / tool
+                self.patch.syspath_prepend(path.parent)
                 runpy.run_path(str(path), run_name='__main__')
         except SystemExit as end:
             assert end.code in (None, 0), (command, end.code)
