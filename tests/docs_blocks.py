@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import dropwhile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -153,8 +154,13 @@ class Block:
     @property
     def commands(self) -> list[list[str]]:
         """Words of each command."""
-        lines = (line.split('#')[0].split() for line in self.text.split('\n'))
-        return [words for words in lines if words]
+        text = self.text.replace('\\\n', ' ')
+        lines = (line.split('#')[0].split() for line in text.split('\n'))
+        return [
+            list(dropwhile(lambda word: '=' in word, words))
+            for words in lines
+            if words
+        ]
 
 
 def blocks(page: Path) -> list[Block]:

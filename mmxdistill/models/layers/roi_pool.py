@@ -75,8 +75,8 @@ def roi_pool_with_argmax(
     """:func:`roi_pool` and the cell that each bin took its maximum from.
 
     Returns:
-        tuple[Tensor, Tensor]: The pooled features and the arg-max ``y * W +
-            x`` (-1 for empty bins and for bins without any number), int64,
+        tuple[Tensor, Tensor]: The pooled features and the arg-max, y * W + x
+            (-1 for empty bins and for bins without any number), int64,
             both (R, C, ph, pw).
     """
     pooled, argmax = _pool(features, rois, output_size, spatial_scale, True)
