@@ -11,6 +11,7 @@ import pytest
 import yaml
 from docs_blocks import PAGE_TESTS, PAGES, ROOT, TESTED, blocks
 from mmengine.config import Config
+from mmengine.registry import VISBACKENDS, VISUALIZERS
 
 import mmxdistill
 import mmxdistill.caffe
@@ -77,6 +78,7 @@ def test_a_test_runs_each_block():
         name = dict(
             paper_tables='paper_run',
             cache_teacher='fill_cache',
+            make_synthetic_rgbd='quickstart',  # its first step
             model_index='index_files',
         ).get(Path(tool).stem, Path(tool).stem)
         if tool.startswith('tools/') and name not in ('test', 'train'):
@@ -115,6 +117,7 @@ def configured(node):
 def check_arguments(cfg):
     """A component of that name exists, and takes these arguments."""
     nodes = [getattr(registry, name) for name in registry.__all__]
+    nodes += [VISBACKENDS, VISUALIZERS]
     found = [kind for node in nodes if (kind := node.get(cfg['type']))]
     assert found, cfg['type']
     known = inspect.signature(found[0]).parameters
