@@ -78,6 +78,9 @@ TESTED = {
     'tools/dataset_converters/nyud2_pairs.py': (
         'tests/test_tools/test_nyud2_converters.py'
     ),
+    'tools/dataset_converters/pack_shards.py': (
+        'tests/test_tools/test_pack_shards.py'
+    ),
     'tools/dataset_converters/sunrgbd.py': (
         'tests/test_tools/test_sunrgbd_converter.py'
     ),
