@@ -119,14 +119,15 @@ def judge(error: BaseException, path: Path) -> str | None:
         return f'more than {SECONDS:g} s'
     if not isinstance(error, _OURS) or 'MemoryError' in text:
         return f'error of another kind: {text[:160]} at {place}'
-    if not {path.name, path.stem, path.parent.name} & set(_words(text)):
+    if not {path.name, path.stem, path.parent.name} & _words(text):
         return f'message without the file: {text[:160]} at {place}'
     return None
 
 
-def _words(text: str) -> Iterator[str]:
-    for word in text.replace("'", ' ').replace(':', ' ').split():
-        yield from Path(word.strip('.,;')).parts
+def _words(text: str) -> set[str]:
+    """Parts of all paths in a text, and its other words."""
+    words = re.split(r"[\s':/]+", text)
+    return {word.strip('.,;') for word in words}
 
 
 def _place(error: BaseException) -> str:
@@ -139,21 +140,35 @@ def _place(error: BaseException) -> str:
     return place
 
 
-def _memory(name: str) -> int:
-    """Megabytes of this process: VmRSS, or VmHWM since the last reset."""
-    text = Path('/proc/self/status').read_text(encoding='ascii')
-    return int(text.partition(f'{name}:')[2].split()[0]) >> 10
+class _Memory:
+    """Megabytes that a process has taken at most."""
+
+    def __init__(self) -> None:
+        self._now = os.open('/proc/self/statm', os.O_RDONLY)
+        self._peak = os.open('/proc/self/status', os.O_RDONLY)
+        self._reset()
+
+    def _reset(self) -> None:
+        with contextlib.suppress(OSError):
+            Path('/proc/self/clear_refs').write_text('5', encoding='ascii')
+
+    def now(self) -> int:
+        """What it has."""
+        pages = int(os.pread(self._now, 100, 0).split()[1])
+        return pages * resource.getpagesize() >> 20
+
+    def taken(self, before: int) -> int:
+        """The peak above ``before``, which is forgotten if it is large."""
+        text = os.pread(self._peak, 10000, 0)
+        taken = (int(text.partition(b'VmHWM:')[2].split()[0]) >> 10) - before
+        if taken > MEGABYTES // 2:
+            self._reset()
+        return taken
 
 
-def _reset_peak() -> None:
-    with contextlib.suppress(OSError):
-        Path('/proc/self/clear_refs').write_text('5', encoding='ascii')
-
-
-def try_reader(reader: Reader, path: Path) -> str | None:
+def try_reader(reader: Reader, path: Path, memory: _Memory) -> str | None:
     """Read a file; what is wrong with the outcome, if anything."""
-    _reset_peak()
-    before = _memory('VmRSS')
+    before = memory.now()
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
     problem = None
     try:
@@ -168,7 +183,7 @@ def try_reader(reader: Reader, path: Path) -> str | None:
         )
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-    taken = _memory('VmHWM') - before
+    taken = memory.taken(before)
     if taken > MEGABYTES:
         problem = f'{taken} MB taken' + (f', {problem}' if problem else '')
     return problem
@@ -191,9 +206,10 @@ def work(
     for stream in (1, 2):  # libraries write there
         os.dup2(quiet, stream)
     content = path.read_bytes()
+    memory = _Memory()
     for number in numbers[at.value :]:
         path.write_bytes(mutate(content, f'{reader.name}:{number}'))
-        problem = try_reader(reader, path)
+        problem = try_reader(reader, path, memory)
         if problem:
             send((number, problem))
         at.value += 1
