@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from mmxdistill.parallel import available_cpus
 
 __all__ = [
+    'PROPOSAL_METHODS',
     'SPLITS',
     'add_jobs_option',
     'add_split_option',
@@ -15,6 +16,7 @@ __all__ = [
 ]
 
 SPLITS = ('train', 'val', 'test')
+PROPOSAL_METHODS = ('selective_search', 'edge_boxes', 'windows')
 
 
 def add_split_option(

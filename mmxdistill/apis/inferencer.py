@@ -20,7 +20,7 @@ from mmengine.registry import init_default_scope
 
 from mmxdistill.apis.config import read_config
 from mmxdistill.apis.inputs import Pair, list_pairs
-from mmxdistill.apis.proposals import METHODS, ProposalSource
+from mmxdistill.apis.proposals import ProposalSource
 from mmxdistill.apis.result_page import ResultPage
 from mmxdistill.apis.results import ResultWriter, to_dict
 from mmxdistill.datasets.configured import split_modalities
@@ -36,6 +36,7 @@ from mmxdistill.models.networks import (
     names_weights,
     resolve_network,
 )
+from mmxdistill.options import PROPOSAL_METHODS
 from mmxdistill.registry import DATASETS
 
 __all__ = ['MultiModalInferencer']
@@ -258,7 +259,7 @@ class MultiModalInferencer:
         if self._takes_proposals and proposals is None:
             raise ValueError(
                 'the detector takes proposals: give proposals=boxes (n, 4), '
-                f'a proposal file, or one of {list(METHODS)} '
+                f'a proposal file, or one of {list(PROPOSAL_METHODS)} '
                 '(--proposals)'
             )
         if proposals is None:

@@ -8,19 +8,15 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from mmxdistill.datasets.proposal_file import ProposalFile, proposal_boxes
-from mmxdistill.datasets.proposals import (
-    edge_boxes,
-    merge_proposals,
-    require_contrib,
-    selective_search,
-    sliding_windows,
+from mmxdistill.datasets.proposal_file import (
+    ProposalFile,
+    check_corners,
+    proposal_boxes,
 )
+from mmxdistill.datasets.proposal_search import ProposalSearch
+from mmxdistill.options import PROPOSAL_METHODS
 
-__all__ = ['METHODS', 'ProposalSource']
-
-METHODS = ('selective_search', 'edge_boxes', 'windows')
-_LIMIT = 2000
+__all__ = ['ProposalSource']
 
 Images: TypeAlias = Mapping[str, np.ndarray]
 
@@ -29,11 +25,11 @@ class ProposalSource:
     """Where a pair gets its proposals from.
 
     Args:
-        source (Any): One of :data:`METHODS`; the path of a proposal file
-            (see :class:`ProposalFile`); or the boxes: an array (n, 4) xyxy in
-            pixels of the first modality, best first, or (n, 5) with scores,
-            or a dict of ``bboxes`` and ``scores``; a list of these for
-            several pairs.
+        source (Any): 'selective_search', 'edge_boxes' or 'windows'; the path
+            of a proposal file (see :class:`ProposalFile`); or the boxes: an
+            array (n, 4) xyxy in pixels of the first modality, best first, or
+            (n, 5) with scores, or a dict of ``bboxes`` and ``scores``; a list
+            of these for several pairs.
 
     Raises:
         ImportError: OpenCV lacks its contrib modules.
@@ -44,16 +40,15 @@ class ProposalSource:
     def __init__(self, source: Any) -> None:
         self._file: ProposalFile | None = None
         self._given: Iterator[Any] | None = None
-        self._method = ''
-        if isinstance(source, str) and source in METHODS:
-            if source != 'windows':
-                require_contrib()
-            self._method = source
+        self._search: ProposalSearch | None = None
+        if isinstance(source, str) and source in PROPOSAL_METHODS:
+            self._search = ProposalSearch([source])
+            self._search.check()
         elif isinstance(source, (str, os.PathLike)):
             if not os.path.isfile(source):
                 raise FileNotFoundError(
                     f"proposals='{source}' is neither a file nor one of "
-                    f'{list(METHODS)}'
+                    f'{list(PROPOSAL_METHODS)}'
                 )
             self._file = ProposalFile(source)
         else:
@@ -78,7 +73,7 @@ class ProposalSource:
             ValueError: There are fewer lists of boxes than pairs, or a box is
                 wrong.
         """
-        if self._method:
+        if self._search is not None:
             boxes, scores = self._search(images())
             return dict(bboxes=boxes, scores=scores)
         if self._file is not None:
@@ -86,7 +81,7 @@ class ProposalSource:
                 raise ValueError(
                     f"'{name}' has no file name by which to find its "
                     f"proposals in '{self._file.path}': give boxes, or one of "
-                    f'{list(METHODS)}'
+                    f'{list(PROPOSAL_METHODS)}'
                 )
             return self._file.table([path])[0]
         assert self._given is not None
@@ -98,12 +93,7 @@ class ProposalSource:
             )
         try:
             found = proposal_boxes(entry)
-            boxes = found.bboxes
-            if (
-                not np.isfinite(boxes).all()
-                or (boxes[:, 2:] < boxes[:, :2]).any()
-            ):
-                raise ValueError('boxes must be x1, y1, x2, y2 in pixels')
+            check_corners(found)
         except ValueError as error:
             raise ValueError(f"proposals of '{name}': {error}") from error
         return found._asdict()
@@ -116,24 +106,3 @@ class ProposalSource:
         """
         if self._given is not None and next(self._given, None) is not None:
             raise ValueError('proposals: more lists of boxes than pairs')
-
-    def _search(self, images: Images) -> tuple[np.ndarray, np.ndarray]:
-        """Search all modalities, as ``generate_proposals.py`` does."""
-        sources: list[np.ndarray] = []
-        for name, image in images.items():
-            height, width, channels = image.shape
-            if self._method == 'windows':
-                sources = [sliding_windows(height, width)]
-                break
-            if image.dtype != np.uint8 or channels not in (1, 3):
-                raise ValueError(
-                    f"modality '{name}' is {image.dtype} with {channels} "
-                    'channels, but the search needs 8-bit grey or colour: '
-                    "give proposals='windows', or boxes"
-                )
-            colour = np.repeat(image, 3 // channels, axis=2)
-            search = dict(
-                selective_search=selective_search, edge_boxes=edge_boxes
-            )[self._method]
-            sources.append(search(np.ascontiguousarray(colour)))
-        return merge_proposals(sources, _LIMIT)

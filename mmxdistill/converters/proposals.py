@@ -6,7 +6,6 @@ import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from os.path import abspath
 from pathlib import Path
 from typing import Any
@@ -28,18 +27,10 @@ from mmxdistill.datasets.configured import (
 )
 from mmxdistill.datasets.paired import PairedCocoDataset, PairedDataset
 from mmxdistill.datasets.proposal_file import image_names, write_proposals
-from mmxdistill.datasets.proposals import (
-    StructuredEdges,
-    edge_boxes,
-    gradient_edges,
-    merge_proposals,
-    require_contrib,
-    selective_search,
-    sliding_windows,
-)
+from mmxdistill.datasets.proposal_search import ProposalSearch
 from mmxdistill.datasets.transforms import LoadModalities
 
-__all__ = ['Images', 'Proposer', 'Scene', 'Search', 'convert_proposals']
+__all__ = ['Images', 'Proposer', 'Scene', 'convert_proposals']
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,55 +182,6 @@ def _by_stem(files: dict[Path, Path]) -> dict[Path, Path]:
 
 
 @dataclass(frozen=True)
-class Search:
-    """How proposals are made.
-
-    Attributes:
-        methods: ``selective_search``, ``edge_boxes``, ``windows``.
-        max_num: Proposals of an image.
-        max_side: Longer side of the image when it is searched, pixels.
-        max_iou: A box that overlaps a better one by more is left out.
-        edge_model: OpenCV's model of structured edges, None for gradients.
-    """
-
-    methods: Sequence[str] = ('selective_search',)
-    max_num: int = 2000
-    max_side: int = 400
-    max_iou: float = 0.9
-    edge_model: Path | None = None
-
-    def settings(self) -> dict[str, Any]:
-        """For the record."""
-        return dict(
-            method=list(self.methods),
-            max_num=self.max_num,
-            max_side=self.max_side,
-            max_iou=self.max_iou,
-            edge_model=self.edge_model and str(self.edge_model),
-        )
-
-    @cached_property
-    def edges(self) -> Any:
-        """Function that finds edges; a wrong model shows at once."""
-        if self.edge_model is None:
-            return gradient_edges
-        edges = StructuredEdges(self.edge_model)
-        edges(np.zeros((64, 64, 3), np.uint8))
-        return edges
-
-    def __call__(self, image: np.ndarray) -> list[np.ndarray]:
-        """Search an image; returns boxes (n, 4) of each method."""
-        found = []
-        if 'selective_search' in self.methods:
-            found.append(selective_search(image, self.max_side))
-        if 'edge_boxes' in self.methods:
-            found.append(
-                edge_boxes(image, self.max_side, self.max_num, self.edges)
-            )
-        return found
-
-
-@dataclass(frozen=True)
 class Proposer:
     """Writes the proposals of a scene.
 
@@ -249,7 +191,7 @@ class Proposer:
     """
 
     parts: Path
-    search: Search
+    search: ProposalSearch
 
     def file(self, scene: Scene) -> Path:
         """Where the boxes of a scene are."""
@@ -259,24 +201,7 @@ class Proposer:
         """Search the images of a scene."""
         set_random_seed(0)  # for pipelines that draw
         images = split_modalities(scene.loader(dict(scene.info)))
-        sources = []
-        for name, image in images.items():
-            if image.dtype != np.uint8 or image.shape[2] not in (1, 3):
-                raise ValueError(
-                    f"modality '{name}' is {image.dtype} with "
-                    f'{image.shape[2]} channels, but the search needs 8-bit '
-                    'grey or colour: give a config whose pipeline encodes it '
-                    '(EncodeHHA, EncodeDisparity, ...), or encode the files '
-                    'first (encode_depth.py)'
-                )
-            colour = np.repeat(image, 3 // image.shape[2], axis=2)
-            sources += self.search(np.ascontiguousarray(colour))
-        if 'windows' in self.search.methods:
-            height, width = colour.shape[:2]
-            sources.append(sliding_windows(height, width))
-        boxes, _ = merge_proposals(
-            sources, self.search.max_num, self.search.max_iou
-        )
+        boxes, _ = self.search(images)
         with atomic_write(self.file(scene)) as file:
             np.save(file, boxes)
 
@@ -324,14 +249,14 @@ def join(out: Path, files: dict[str, Path]) -> None:
 
 
 def convert_proposals(
-    out: Path, images: Images, search: Search, run: RunOptions
+    out: Path, images: Images, search: ProposalSearch, run: RunOptions
 ) -> int:
     """Make the proposals of all images.
 
     Args:
         out (Path): File to write, ``.pkl``.
         images (Images): Where to search.
-        search (Search): How.
+        search (ProposalSearch): How.
         run (RunOptions): How much of it to do.
 
     Returns:
@@ -342,10 +267,8 @@ def convert_proposals(
         ValueError: Images have no names of their own, or OUT was made
             differently.
     """
-    if set(search.methods) != {'windows'}:
-        require_contrib()
+    search.check()  # in this process, before the others begin
     scenes = images.scenes()
-    _ = search.edges  # in this process, before the others begin
     parts = out.with_suffix('.parts')
     open_parts(out, parts, images.settings() | search.settings(), run)
     proposer = Proposer(parts, search)

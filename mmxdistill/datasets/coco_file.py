@@ -66,6 +66,8 @@ def read_coco(path: str | os.PathLike[str]) -> dict[str, Any]:
     for name in parts:
         _check_unique(content[name], 'id', name, path)
     _check_unique(categories, 'name', 'categories', path)
+    for record in content['images']:
+        _check_size(record, path)
     for item in annotations:
         if not item.get('ignore'):
             _check_annotation(item, path)
@@ -93,6 +95,16 @@ def _check_unique(
                 else ': each needs its own'
             )
         )
+
+
+def _check_size(record: dict[str, Any], path: Any) -> None:
+    for field in ('width', 'height'):
+        value = record.get(field)
+        if value is not None and not _is_number(value):
+            raise ValueError(
+                f"'{path}': image {record['id']} has the {field} {value!r}, "
+                'which is no number'
+            )
 
 
 def _check_annotation(item: dict[str, Any], path: Any) -> None:

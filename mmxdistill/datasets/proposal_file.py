@@ -24,6 +24,7 @@ __all__ = [
     'ImageProposals',
     'ProposalFile',
     'ProposalTable',
+    'check_corners',
     'find_proposal_file',
     'image_names',
     'proposal_boxes',
@@ -147,6 +148,27 @@ def proposal_boxes(entry: Any) -> ImageProposals:
         order = np.argsort(-scores, kind='stable')
         boxes, scores = boxes[order], scores[order]
     return ImageProposals(boxes, scores)
+
+
+def check_corners(found: ImageProposals) -> None:
+    """Check that boxes are such, whatever the image.
+
+    Args:
+        found (ImageProposals): The boxes.
+
+    Raises:
+        ValueError: A box or a score is not finite, or a corner is on the
+            wrong side of the other.
+    """
+    boxes = found.bboxes
+    if not (np.isfinite(boxes).all() and np.isfinite(found.scores).all()):
+        raise ValueError('a box or a score is not finite (NaN or inf)')
+    wrong = (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
+    if wrong.any():
+        raise ValueError(
+            'boxes must be x1, y1, x2, y2 in pixels; is '
+            f'{boxes[wrong][0].tolist()} x, y, width, height?'
+        )
 
 
 def _field(entry: Any, name: str) -> Any:
@@ -464,10 +486,10 @@ class ProposalFile:
 
     def _sound(self, key: Any, image: str, size: Any) -> ImageProposals:
         found = self.boxes(key)
-        if not np.isfinite(found.bboxes).all():
-            raise ValueError(
-                f"'{self.path}', '{key}': a box is not finite (NaN or inf)"
-            )
+        try:
+            check_corners(found)
+        except ValueError as error:
+            raise ValueError(f"'{self.path}', '{key}': {error}") from None
         if not self.named and size is not None:
             limit = np.tile(np.asarray(size, np.float32), 2) + 1
             if ((found.bboxes < -1) | (found.bboxes > limit)).any():

@@ -59,6 +59,7 @@ def broken(part, field, value):
         (broken('annotations', 'bbox', None), 'annotation 2 has the bbox'),
         (broken('annotations', 'area', 'x'), "annotation 2 has the area 'x'"),
         (broken('annotations', 'image_id', None), '2 has no image_id'),
+        (broken('images', 'width', '9'), "image 1 has the width '9'"),
         (lambda content: content.pop('categories'), "no list 'categories'"),
         (lambda content: content['images'].append(3), "images holds '3'"),
     ],

@@ -254,9 +254,20 @@ class TestContent:
 
     def test_wrong_entry_is_named(self, tmp_path):
         path = tmp_path / 'p.pkl'
-        content = {'a/0.png': np.full((1, 4), np.nan), 'a/1.png': 'x'}
+        box = np.float32([[1, 1, 9, 9]])
+        content = {
+            'a/0.png': np.full((1, 4), np.nan),
+            'a/1.png': 'x',
+            'a/2.png': dict(bboxes=box, scores=[np.nan]),
+            'a/3.png': np.float32([[1, 1, 9, 9], [5, 5, 2, 7]]),
+        }
         path.write_bytes(pickle.dumps(content))
-        for name, message in (('a/0.png', 'not finite'), ('a/1.png', 'a str')):
+        for name, message in (
+            ('a/0.png', 'not finite'),
+            ('a/1.png', 'a str'),
+            ('a/2.png', 'not finite'),
+            ('a/3.png', r'is \[5.0, 5.0, 2.0, 7.0\] x, y, width, height'),
+        ):
             with pytest.raises(ValueError, match=f"'{name}'.*{message}"):
                 ProposalFile(path).table([name])
         with pytest.raises(KeyError, match=r"for 1 of 1.*'b/1\.png'"):

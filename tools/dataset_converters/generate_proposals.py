@@ -17,9 +17,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmxdistill.cli import run_command
 from mmxdistill.converters.arguments import add_run_arguments
-from mmxdistill.options import add_split_option, positive_int
-
-METHODS = ('selective_search', 'edge_boxes', 'windows')
+from mmxdistill.options import (
+    PROPOSAL_METHODS,
+    add_split_option,
+    positive_int,
+)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -50,7 +52,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--method',
         nargs='+',
-        choices=METHODS,
+        choices=PROPOSAL_METHODS,
         default=['selective_search'],
         help='one or several (default: selective_search)',
     )
@@ -102,15 +104,12 @@ def is_config(args: argparse.Namespace) -> bool:
 
 def run(args: argparse.Namespace) -> int:
     """Make the proposals; returns the exit status."""
-    from mmxdistill.converters.proposals import (
-        Images,
-        Search,
-        convert_proposals,
-    )
+    from mmxdistill.converters.proposals import Images, convert_proposals
     from mmxdistill.converters.runs import RunOptions
+    from mmxdistill.datasets.proposal_search import ProposalSearch
 
     images = Images(args.sources, args.split, args.modalities)
-    search = Search(
+    search = ProposalSearch(
         args.method,
         args.max_num,
         args.max_side,

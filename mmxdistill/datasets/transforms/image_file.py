@@ -49,6 +49,8 @@ _UPRIGHT = {
     8: (True, (slice(None, None, -1), slice(None))),
 }
 _TIFF_BITS = 258
+# Formats that have no more, or of which Pillow tells.
+_EIGHT_BITS = frozenset('BMP GIF JPEG MPO PNG TIFF WEBP'.split())
 # Colour channels and depth of the file, and unlike IMREAD_UNCHANGED turned
 # by EXIF, as in IMREAD_COLOR.
 _FLAGS = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
@@ -145,8 +147,10 @@ def _decode_npy(content: bytes, path: str) -> np.ndarray:
             else np.lib.format.read_array_header_2_0
         )
         shape, fortran, dtype = read_header(file)
-        if len(shape) != 2 or dtype.hasobject:
-            raise ValueError(f'holds {dtype} of shape {shape}, not (H, W)')
+        if len(shape) != 2 or dtype.kind not in 'iuf':
+            raise ValueError(
+                f'holds {dtype} of shape {shape}, not numbers (H, W)'
+            )
         # NumPy would allocate before it finds that values are missing.
         values = np.frombuffer(content, dtype, offset=file.tell())
         return values.reshape(shape, order='F' if fortran else 'C')
@@ -253,6 +257,9 @@ def check_stock_loader(
         bits, orientation = head[24] if len(head) > 24 else 8, 1
     else:
         bits, orientation = _bits_and_orientation(io.BytesIO(content))
+        if bits == 0:
+            image = decode_upright(content, _FLAGS)
+            bits = 8 if image is None else 8 * image.itemsize
     name = type(loader).__name__
     if bits > 8 and loader.color_type != 'unchanged':
         raise ValueError(
@@ -272,15 +279,15 @@ def check_stock_loader(
         )
 
 
-def _bits_and_orientation(file: str | io.BytesIO) -> tuple[int, int]:
-    """Bits per value and EXIF orientation (1 = upright) of a file."""
+def _bits_and_orientation(file: io.BytesIO) -> tuple[int, int]:
+    """Bits per value, 0 if Pillow cannot tell, and EXIF orientation."""
     try:
         with Image.open(file) as image:
             bits = int(np.max(getattr(image, 'tag_v2', {}).get(_TIFF_BITS, 8)))
             if image.mode.startswith(('I', 'F')):
                 bits = max(bits, 16)
-            return bits, image.getexif().get(_EXIF_ORIENTATION, 1)
-    except Image.DecompressionBombError as error:
-        raise ValueError(f"'{file}' is too large: {error}") from error
-    except Exception:  # not a format of Pillow's: the loader decides
-        return 8, 1
+            # It opens colour of 16 bits as of 8 (PPM, JPEG 2000).
+            known = bits > 8 or image.format in _EIGHT_BITS
+            return bits * known, image.getexif().get(_EXIF_ORIENTATION, 1)
+    except Exception:  # not a format of Pillow's, or not of its modes
+        return 0, 1

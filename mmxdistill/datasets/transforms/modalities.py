@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform, Compose, LoadImageFromFile
+from PIL import UnidentifiedImageError
 
 from mmxdistill.datasets.transforms.channels import stack_channels
 from mmxdistill.datasets.transforms.image_file import (
@@ -291,7 +292,7 @@ class LoadModalities(BaseTransform):
         try:
             for step in steps:
                 sample = step(sample)
-        except (cv2.error, AssertionError) as error:
+        except (cv2.error, AssertionError, UnidentifiedImageError) as error:
             raise ValueError(f"'{path}' cannot be loaded: {error}") from error
         if sample is None or sample.get('img') is None:
             raise ValueError(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from pycocotools import mask as coco_mask
 from torch import Tensor
@@ -19,7 +20,10 @@ RunLengths = dict[str, Any]
 def as_array(values: Any) -> np.ndarray:
     """A tensor of any device, or a sequence, as an array."""
     if isinstance(values, Tensor):
-        return values.detach().cpu().numpy()
+        values = values.detach().cpu()
+        # NumPy has no such numbers.
+        half = values.dtype == torch.bfloat16
+        return (values.float() if half else values).numpy()
     return np.asarray(values)
 
 

@@ -18,7 +18,7 @@ from mmxdistill.evaluation.average_precision import (
     belong_to_ignored,
     match_first_free,
 )
-from mmxdistill.evaluation.metrics.instances import class_indices
+from mmxdistill.evaluation.metrics.instances import as_array, class_indices
 from mmxdistill.registry import METRICS
 
 __all__ = ['ClasswiseVOCMetric']
@@ -96,7 +96,7 @@ class ClasswiseVOCMetric(VOCMetric):
         for sample, (annotation, _) in zip(data_samples, results, strict=True):
             found = sample['pred_instances']
             if 'candidate_scores' in found:
-                scores = found['candidate_scores'].numpy()
+                scores = as_array(found['candidate_scores'])
             elif not len(found['scores']):  # an image without proposals
                 scores = np.zeros((0, len(self.dataset_meta['classes'])))
             else:

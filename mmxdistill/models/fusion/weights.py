@@ -83,19 +83,21 @@ class FusionWeights:
     def _by_name(self, key: str, given: Any) -> dict[str, Any]:
         if given is None:
             return dict.fromkeys(self.names, 1.0)
+        given = _plain(given)
         if isinstance(given, Mapping):
             if set(given) != set(self.names):
                 raise ValueError(
                     f'{key} {dict(given)}: give one per stream {self.names}'
                 )
             return {name: given[name] for name in self.names}
-        if len(given) != len(self.names):
+        if not isinstance(given, Sequence) or len(given) != len(self.names):
             raise ValueError(
-                f'{key} {list(given)}: give one per stream {self.names}'
+                f'{key} {given!r}: give one per stream {self.names}'
             )
         return dict(zip(self.names, given, strict=True))
 
     def _row(self, name: str, weight: Any, count: int) -> list[float]:
+        weight = _plain(weight)
         row = weight if isinstance(weight, Sequence) else [weight] * count
         numbers = all(isinstance(w, (int, float)) for w in row)
         if (
@@ -131,6 +133,11 @@ class FusionWeights:
             )
         boxes = _shares([self.boxes[name] for name in names])
         return StreamWeights(classes, scores, boxes)
+
+
+def _plain(values: Any) -> Any:
+    """Numbers of NumPy and PyTorch as those of Python."""
+    return values.tolist() if hasattr(values, 'tolist') else values
 
 
 def _shares(weights: Sequence[float]) -> list[float]:

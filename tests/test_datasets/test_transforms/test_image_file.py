@@ -347,3 +347,34 @@ def test_folder_and_missing_file(tmp_path):
         read_image(str(tmp_path))
     with pytest.raises(FileNotFoundError, match=r'gone\.png. does not exist'):
         read_image(str(tmp_path / 'gone.png'))
+
+
+@pytest.mark.parametrize('suffix', ['ppm', 'hdr', 'tif', 'pgm'])
+def test_more_than_eight_bits_of_every_format(tmp_path, suffix):
+    """Of which Pillow tells 8, or nothing."""
+    deep = np.dstack([GRAY.astype(np.uint16) * 16] * 3)
+    if suffix in ('hdr', 'tif'):
+        deep = deep.astype(np.float32)
+    path = str(tmp_path / f'a.{suffix}')
+    assert cv2.imwrite(path, deep[..., 0] if suffix == 'pgm' else deep)
+    load = LoadModalities(dict(a=[COLOUR]))
+    with pytest.raises(ValueError, match=rf"a\.{suffix}' has more than 8"):
+        load(dict(img_path=path))
+
+
+def test_no_image_is_named_by_pillow_too(tmp_path):
+    path = tmp_path / 'a.jpg'
+    path.write_bytes(b'no image at all')
+    for backend in ('cv2', 'pillow'):
+        step = dict(COLOUR, imdecode_backend=backend)
+        with pytest.raises(ValueError, match=r"a\.jpg' cannot be loaded"):
+            LoadModalities(dict(a=[step]))(dict(img_path=str(path)))
+
+
+@pytest.mark.parametrize('kind', [complex, str, bool])
+def test_arrays_of_no_numbers(tmp_path, kind):
+    path = tmp_path / 'a.npy'
+    np.save(path, GRAY.astype(kind))
+    for loader in (LoadGrayImageFromFile((0, 9)), LoadDepthFromFile()):
+        with pytest.raises(ValueError, match=r"a\.npy': holds .*not numbers"):
+            load(loader, path)

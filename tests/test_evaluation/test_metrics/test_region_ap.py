@@ -161,6 +161,7 @@ MASKS = {
     'probabilities': lambda masks: torch.where(
         torch.as_tensor(masks), 0.5, 0.49
     ),
+    'bfloat16': lambda masks: torch.as_tensor(masks, dtype=torch.bfloat16),
     'list': list,
     'bitmaps': lambda masks: BitmapMasks(
         masks.astype(np.uint8), *masks.shape[1:]

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +15,9 @@ LIKE = torch.zeros(1)
         ([3, 1], [0.75, 0.25]),
         (dict(b=1, a=3), [0.75, 0.25]),
         ([0, 2.5], [0, 1]),
+        (np.array([3, 1]), [0.75, 0.25]),
+        (torch.tensor([3.0, 1.0]), [0.75, 0.25]),
+        ([np.float32(3), np.int64(1)], [0.75, 0.25]),
     ],
 )
 def test_normalised(given, expected):
@@ -45,6 +49,7 @@ def test_without_some_streams():
     [
         (dict(weights=[1.0]), "weights .1.0.: give one per stream .'a', 'b'"),
         (dict(weights=dict(a=1, c=2)), 'give one per stream'),
+        (dict(weights=3), 'weights 3: give one per stream'),
         (dict(weights=[1, -1]), "weight -1 of stream 'b'"),
         (dict(weights=[1, float('nan')]), "weight nan of stream 'b'"),
         (dict(weights=[[1, 2, 3], 1]), 'list of 2, one per class'),
