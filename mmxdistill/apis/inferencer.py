@@ -335,10 +335,6 @@ class MultiModalInferencer:
                     f"'{pair.name}': {type(step).__name__} of the test "
                     'pipeline has dropped it'
                 )
-        if missing:
-            results['data_samples'].set_metainfo(
-                dict(missing_modalities=missing)
-            )
         return results, images
 
     def _derive(self, pair: Pair) -> Pair:

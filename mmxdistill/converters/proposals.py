@@ -200,7 +200,13 @@ class Proposer:
     def __call__(self, scene: Scene) -> None:
         """Search the images of a scene."""
         set_random_seed(0)  # for pipelines that draw
-        images = split_modalities(scene.loader(dict(scene.info)))
+        results = scene.loader(dict(scene.info))
+        missing = results.get('missing_modalities', ())
+        images = {
+            name: image
+            for name, image in split_modalities(results).items()
+            if name not in missing
+        }
         boxes, _ = self.search(images)
         with atomic_write(self.file(scene)) as file:
             np.save(file, boxes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -70,6 +71,7 @@ def check_samples(dataset: Any) -> None:
     checks = [t.check for t in dataset.pipeline.transforms if _has_check(t)]
     if not checks:
         return
+    _report_missing(checks[0].__self__, dataset)
     problems: list[list[str]] = [[]]
     if is_main_process():
         problems = [_all_problems(checks[0], dataset)]
@@ -84,6 +86,33 @@ def check_samples(dataset: Any) -> None:
             + (f'\n  ... and {more} more' if more > 0 else '')
             + '\nMend or remove them (or set check_pairs=False to skip this '
             'check)'
+        )
+
+
+def _report_missing(loader: Any, dataset: Any) -> None:
+    """Say how many samples lack a modality that they may lack.
+
+    Raises:
+        ValueError: All do.
+    """
+    absent: dict[str, list[str]] = {}
+    optional = getattr(loader, 'stand_ins', {})
+    for index in range(len(dataset) if optional else 0):
+        info = dataset.get_data_info(index)
+        paths = loader.paths(info)
+        for name in loader.absent(info, paths, optional):
+            absent.setdefault(name, []).append(paths[name])
+    for name, paths in absent.items():
+        text = (
+            f"modality '{name}' lacks {len(paths)} of {len(dataset)} files, "
+            f"e.g. '{paths[0]}'"
+        )
+        if len(paths) == len(dataset):
+            raise ValueError(f'{text}: is its path right?')
+        print_log(
+            f'{text}: there the other modalities decide alone',
+            logger='current',
+            level=logging.WARNING,
         )
 
 

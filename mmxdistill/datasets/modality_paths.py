@@ -47,10 +47,13 @@ class ModalityPaths:
         self.data_root = data_root or ''
         self.templates: dict[str, str] = {}
         self.records: dict[str, dict[Any, dict]] = {}
+        self.optional: set[str] = set()
         for name, spec in modalities.items():
             template = spec
             if isinstance(spec, Mapping):
                 template = spec.get('path')
+                if spec.get('missing_channels'):
+                    self.optional.add(name)
                 if spec.get('ann_file'):
                     path = osp.join(self.data_root, spec['ann_file'])
                     self.records[name] = _by_id(path)
@@ -216,7 +219,7 @@ class ModalityPaths:
         lonely = {
             name: sorted(everything - set(files))
             for name, files in found.items()
-            if everything - set(files)
+            if everything - set(files) and name not in self.optional
         }
         if lonely:
             raise FileNotFoundError(
@@ -229,9 +232,16 @@ class ModalityPaths:
                 + '. Add them, or list the complete pairs in an ann_file'
             )
         return [
-            {name: files[stem] for name, files in found.items()}
+            {
+                name: files.get(stem) or self._path(name, stem)
+                for name, files in found.items()
+            }
             for stem in sorted(everything)
         ]
+
+    def _path(self, name: str, stem: str) -> str:
+        """Where the file of a modality would be."""
+        return osp.join(self.data_root, self.templates[name].format(stem=stem))
 
     def _listing(self, name: str, template: str) -> dict[str, str]:
         """Files of a modality: stem -> path."""

@@ -33,6 +33,8 @@ from mmxdistill.registry import DATASETS
 
 __all__ = ['PairedCocoDataset', 'PairedDataset']
 
+# What a modality's settings hold for LoadModalities.
+_OF_LOADER = ('pipeline', 'missing_channels')
 # Index of a sample in the table of proposals.
 _ROW = 'proposals_row'
 
@@ -64,7 +66,7 @@ class _Paired(BaseDetDataset):
         self.trust_pickle = trust_pickle
         self._proposals: ProposalTable | None = None
         loaders = {
-            name: spec['pipeline']
+            name: {k: spec[k] for k in _OF_LOADER if k in spec}
             for name, spec in modalities.items()
             if not isinstance(spec, str) and 'pipeline' in spec
         }
@@ -188,6 +190,8 @@ class PairedDataset(_Paired):
               :class:`LoadModalities`, which is then put first.
             - ``ann_file``: the modality's own COCO file, if it has one; its
               image records are matched by id.
+            - ``missing_channels``: samples may lack the modality's file, see
+              :class:`LoadModalities`.
 
             The first modality names the samples (proposals, visualisation).
         use (Sequence[str], optional): Modalities that
@@ -266,7 +270,8 @@ class PairedDataset(_Paired):
             dict: The sample.
         """
         info = super().get_data_info(idx)
-        size = read_image_size(info['img_path'])
+        path = info['img_path']
+        size = read_image_size(path) if osp.isfile(path) else None
         if size is not None:
             info['width'], info['height'] = size
         return info

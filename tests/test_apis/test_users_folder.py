@@ -24,7 +24,7 @@ from mmxdistill import infer
 from mmxdistill.apis import MultiModalInferencer
 from mmxdistill.engine import run_config
 from mmxdistill.models.networks import build_network, resolve_network
-from mmxdistill.registry import TRANSFORMS
+from mmxdistill.registry import DATASETS, TRANSFORMS
 
 PAGE = Path(__file__).resolve().parents[2] / 'docs/inference.md'
 STEMS = ('night_1', 'night_2', 'night_3')
@@ -65,6 +65,7 @@ load_pairs = dict(
         rgb=[dict(type='LoadImageFromFile')],
         thermal=dict(
             path='{parent}/thermal/{stem}_ir.png',
+            missing_channels=3,
             pipeline=[
                 dict(type='mmxdistill.LoadGrayImageFromFile'),
                 dict(
@@ -340,6 +341,32 @@ def test_missing_modality(folder, inferencer, tmp_path):
     np.testing.assert_allclose(
         found[0]['scores'], rgb['scores'], rtol=1e-3, atol=1e-3
     )
+
+
+def test_data_set_whose_samples_lack_a_modality(folder, inferencer):
+    cfg = Config.fromfile(folder / 'fusion.py')
+    data = DATASETS.build(cfg.test_dataloader.dataset)
+    path = folder / f'thermal/{STEMS[1]}_ir.png'
+    hidden = path.rename(path.with_suffix('.hidden'))
+    try:
+        samples = [data[index] for index in range(2)]
+    finally:
+        hidden.rename(path)
+    assert samples[1]['data_samples'].missing_modalities == ('thermal',)
+    (alone,) = inferencer(dict(files(folder, STEMS[1]), thermal=None))
+    packed = {key: [samples[1][key]] for key in samples[1]}
+    (found,) = inferencer.model.test_step(packed)
+    assert found.pred_instances.scores.tolist() == alone['scores']
+    with pytest.raises(ValueError, match=r"2.jpg' lacks \['thermal'\]: stre"):
+        inferencer.model.loss(None, packed['data_samples'])
+    # Any other model.
+    preprocessor = inferencer.model.data_preprocessor
+    preprocessor.takes_missing = False
+    try:
+        with pytest.raises(ValueError, match='only a LateFusionDetector'):
+            preprocessor(packed)
+    finally:
+        preprocessor.takes_missing = True
 
 
 def test_page(folder, expected, monkeypatch):

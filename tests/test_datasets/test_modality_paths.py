@@ -130,6 +130,14 @@ class TestFolders:
         root = tmp_path / '[x]{y}'
         assert folders(root, rgb='{stem}.jpg') == [['a.jpg']]
 
+    def test_partner_that_may_be_missing(self, tmp_path, touch):
+        touch('color/a.jpg', 'color/b.jpg', 'depth/a.png')
+        depth = dict(path='depth/{stem}.png', missing_channels=3)
+        assert folders(tmp_path, rgb='color/{stem}.jpg', x=depth) == [
+            ['color/a.jpg', 'depth/a.png'],
+            ['color/b.jpg', 'depth/b.png'],
+        ]
+
     def test_missing_partner(self, tmp_path, touch):
         touch('color/a.jpg', 'color/a.1.jpg', 'depth/a.png')
         with pytest.raises(FileNotFoundError, match=r"lacks 1.*\['a\.1'\]"):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import cv2
@@ -69,6 +70,9 @@ class LoadModalities(BaseTransform):
             ``dict(replace=('old', 'new'), pipeline=[...])``, which edits
             ``img_path``. A path alone is not loaded, but may be asked for by
             another modality (``mask`` of :class:`LoadDepthFromFile`).
+            ``missing_channels=3`` beside ``pipeline`` lets samples lack the
+            file: as many channels of zeros stand in, and a late fusion
+            decides without the modality; any other model refuses the sample.
 
     Raises:
         ValueError: A template is wrong, or the first modality is registered
@@ -87,6 +91,7 @@ class LoadModalities(BaseTransform):
     ) -> None:
         self.pipelines: dict[str, Compose] = {}
         self.templates: dict[str, PathTemplate] = {}
+        self.stand_ins: dict[str, int] = {}
         for name, spec in modalities.items():
             steps: Any = spec
             if isinstance(spec, str):
@@ -97,11 +102,13 @@ class LoadModalities(BaseTransform):
             elif isinstance(spec, Mapping):
                 rest = dict(spec)
                 steps = rest.pop('pipeline', None)
+                if 'missing_channels' in rest:
+                    self.stand_ins[name] = rest.pop('missing_channels')
                 if unknown := set(rest) - {'path', 'replace'}:
                     raise ValueError(
                         f"modality '{name}' of LoadModalities has "
-                        f'{sorted(unknown)}; it takes path, replace and '
-                        'pipeline'
+                        f'{sorted(unknown)}; it takes path, replace, pipeline '
+                        'and missing_channels'
                     )
                 if rest:
                     self.templates[name] = PathTemplate(name, **rest)
@@ -143,6 +150,7 @@ class LoadModalities(BaseTransform):
         results['modality_paths'] = paths
         missing = results.pop('missing_channels', {})
         wanted = self._wanted(results, {**paths, **dict.fromkeys(missing, '')})
+        missing = {**missing, **self.absent(results, paths, wanted)}
         samples: dict[str, dict] = {}
         for name in wanted:
             if name in missing:
@@ -152,7 +160,7 @@ class LoadModalities(BaseTransform):
         images = {name: sample['img'] for name, sample in samples.items()}
         if missing:
             results['missing_modalities'] = tuple(missing)
-            images = _with_stand_ins(images, wanted, missing)
+            images = _with_stand_ins(images, wanted, missing, paths)
         sizes = {k: v.shape[:2] for k, v in images.items()}
         self._same_size(sizes, paths)
         self._size_of_record(sizes, results, paths)
@@ -186,7 +194,13 @@ class LoadModalities(BaseTransform):
         results = {**results, 'modality_paths': paths}
         samples: dict[str, dict] = {}
         sizes: dict[str, tuple[int, int]] = {}
-        for name in self._wanted(results, paths):
+        wanted = self._wanted(results, paths)
+        absent = self.absent(results, paths, wanted)
+        if len(absent) == len(wanted):
+            _with_stand_ins({}, wanted, absent, paths)
+        for name in wanted:
+            if name in absent:
+                continue
             place = self._place(name, samples, results, paths)
             steps = self.pipelines[name].transforms
             if isinstance(steps[0], LoadImageFromFile):
@@ -220,6 +234,41 @@ class LoadModalities(BaseTransform):
         for name, template in self.templates.items():
             paths[name] = template(results['img_path'])
         return paths
+
+    def absent(
+        self, results: dict, paths: dict[str, str], names: Iterable[str]
+    ) -> dict[str, int]:
+        """Modalities that a sample may lack, and does.
+
+        Args:
+            results (dict): Sample.
+            paths (dict[str, str]): Of :meth:`paths`.
+            names (Iterable[str]): The modalities to look at.
+
+        Returns:
+            dict[str, int]: Channels that stand in for each.
+
+        Raises:
+            FileNotFoundError: Another modality is registered onto one.
+        """
+        given = results.get('modality_images', {})
+        absent = {
+            name: self.stand_ins[name]
+            for name in names
+            if name in self.stand_ins
+            and name in paths
+            and name not in given
+            and '://' not in paths[name]
+            and not os.path.isfile(paths[name])
+        }
+        moved = [name for name in self.registered if name not in absent]
+        if self.reference in absent and moved:
+            raise FileNotFoundError(
+                f"'{paths[self.reference]}' does not exist, and {moved} is "
+                f"registered onto '{self.reference}': boxes would be in "
+                'pixels of no image'
+            )
+        return absent
 
     def _wanted(self, results: dict, paths: dict[str, str]) -> list[str]:
         """Modalities to load, in the order of the channels."""
@@ -345,10 +394,12 @@ def _with_stand_ins(
     images: dict[str, np.ndarray],
     wanted: list[str],
     missing: Mapping[str, int],
+    paths: Mapping[str, str],
 ) -> dict[str, np.ndarray]:
     """Add black images of the modalities that are missing."""
     if not images:
-        raise ValueError(f'all modalities are missing: {list(missing)}')
+        files = [paths.get(name, name) for name in missing]
+        raise FileNotFoundError(f'all modalities are missing: {files}')
     size = next(iter(images.values())).shape[:2]
     return {
         name: np.zeros((*size, missing[name]), np.uint8)

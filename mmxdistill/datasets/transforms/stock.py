@@ -126,7 +126,11 @@ def teach_stock_transforms() -> None:
     builds them, and when: a data set, ``MultiImageMixDataset``, a worker
     process.
     """
-    for names, wrap in ((IN_THREES, _in_threes), (PHOTOMETRIC, _refusing)):
+    for names, wrap in (
+        (IN_THREES, _in_threes),
+        (PHOTOMETRIC, _refusing),
+        (('PackDetInputs',), _packing),
+    ):
         for cls in _classes(names):
             for child in _family(cls):
                 own = vars(child).get('transform')
@@ -273,6 +277,20 @@ def _refusing(transform: Transform) -> Transform:
         return transform(self, results)
 
     return on_stack
+
+
+def _packing(transform: Transform) -> Transform:
+    """Whatever the ``meta_keys``: without it zeros would be an image."""
+
+    @functools.wraps(transform)
+    def packed(self: Any, results: dict) -> dict | None:
+        found = transform(self, results)
+        if found is not None and results.get('missing_modalities'):
+            missing = dict(missing_modalities=results['missing_modalities'])
+            found['data_samples'].set_metainfo(missing)
+        return found
+
+    return packed
 
 
 def _advice(transform: object, modalities: Sequence[str]) -> str:

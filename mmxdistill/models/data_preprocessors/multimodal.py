@@ -63,6 +63,8 @@ class MultiModalDataPreprocessor(DetDataPreprocessor):
 
     Attributes:
         slices (dict[str, slice]): Channels of each modality.
+        takes_missing (bool): Whether the model does without a modality that
+            a sample lacks, and for which zeros stand in.
 
     Raises:
         ValueError: Means and stds do not fit each other, or ``encoders``
@@ -77,6 +79,7 @@ class MultiModalDataPreprocessor(DetDataPreprocessor):
         **kwargs: Any,
     ) -> None:
         super().__init__(pad_size_divisor=pad_size_divisor, **kwargs)
+        self.takes_missing = False
         self.slices: dict[str, slice] = {}
         means: list[float] = []
         stds: list[float] = []
@@ -135,7 +138,8 @@ class MultiModalDataPreprocessor(DetDataPreprocessor):
             dict: ``inputs`` (N, C, H', W') and ``data_samples``.
 
         Raises:
-            ValueError: The images have other channels than ``modalities``.
+            ValueError: The images have other channels than ``modalities``,
+                or a sample lacks a modality that the model needs.
         """
         self._check(data['inputs'], data.get('data_samples'))
         data = self._finish(data)
@@ -202,6 +206,12 @@ class MultiModalDataPreprocessor(DetDataPreprocessor):
                 'what to encode'
             )
         for sample in samples or ():
+            missing = sample.get('missing_modalities')
+            if missing and not self.takes_missing:
+                raise ValueError(
+                    f"'{sample.get('img_path')}' lacks {list(missing)}: only "
+                    'a LateFusionDetector does without a modality'
+                )
             names = sample.get('modalities')
             waiting = set(sample.get('encoder_inputs', ()))
             if waiting != set(self.encoders):

@@ -114,6 +114,7 @@ class LateFusionDetector(BaseDetector):
             name: spec.get('modality', name) for name, spec in streams.items()
         }
         self._slices = self._find_slices(networks)
+        self.data_preprocessor.takes_missing = True
         # Streams without weights: why. Until a fused checkpoint has them.
         self._lacking: dict[str, str] = {}
         self._loaded: set[str] = set()
@@ -348,6 +349,12 @@ class LateFusionDetector(BaseDetector):
             dict[str, Tensor]: ``<stream>.<loss>``.
         """
         self.check_loaded()
+        for sample in batch_data_samples:
+            if missing := sample.metainfo.get('missing_modalities'):
+                raise ValueError(
+                    f"'{sample.get('img_path')}' lacks {list(missing)}: "
+                    'streams are trained on complete samples'
+                )
         losses: dict[str, Any] = {}
         for name, stream in self._detectors():
             # A detector consumes the proposals of its samples.

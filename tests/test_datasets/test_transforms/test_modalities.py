@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from mmxdistill.datasets import checks
 from mmxdistill.datasets.checks import check_samples
 from mmxdistill.datasets.sample_checks import Sample, check_sample
 from mmxdistill.datasets.transforms import LoadModalities
@@ -267,3 +268,45 @@ def test_a_registered_modality_alone(voc):
     info = data.get_data_info(1)
     alone = data.pipeline.transforms[0]({**info, 'modalities': ('thermal',)})
     np.testing.assert_array_equal(alone['img'], both[..., 3:])
+
+
+def optional(voc, *register):
+    thermal = dict(path='{parent}/Thermal/{stem}.png', missing_channels=1)
+    return xml_data_set(voc, *register, **thermal)
+
+
+def test_samples_may_lack_a_modality(voc, monkeypatch):
+    said = []
+    monkeypatch.setattr(checks, 'print_log', lambda t, *a, **k: said.append(t))
+    (voc / 'Thermal/b.png').unlink()
+    data = optional(voc, warp(voc))
+    check_samples(data)
+    assert "'thermal' lacks 1 of 2 files" in said[0]
+    both, alone = data[0], data[1]
+    assert 'missing_modalities' not in both and both['img'][..., 3].any()
+    assert alone['missing_modalities'] == ('thermal',)
+    assert alone['img'].shape == both['img'].shape
+    assert alone['img'][..., :3].any() and not alone['img'][..., 3].any()
+    loader = data.pipeline.transforms[0]
+    boxes = np.array([[1.0, 1, 9, 9]])
+    sample = Sample('b', data.get_data_info(1), loader, boxes)
+    assert not check_sample(sample).problems
+    (voc / 'Thermal/a.1.png').unlink()
+    with pytest.raises(ValueError, match='lacks 2 of 2 files.*is its path'):
+        check_samples(data)
+
+
+def test_a_modality_that_boxes_or_others_need(voc):
+    (voc / 'JPEGImages/b.jpg').unlink()
+    data = xml_data_set(voc, warp(voc))
+    info = data.get_data_info(1)
+    load = dict(path='{parent}/Thermal/{stem}.png', missing_channels=1)
+    colour = dict(pipeline=COLOUR, missing_channels=3)
+    thermal = dict(pipeline=[GRAY, warp(voc)], **load)
+    with pytest.raises(FileNotFoundError, match=r"\['thermal'\] is regist"):
+        LoadModalities(dict(rgb=colour, thermal=thermal))(dict(info))
+    (voc / 'Thermal/b.png').unlink()
+    both = LoadModalities(dict(rgb=colour, thermal=thermal))
+    for method in (both.check, both.transform):
+        with pytest.raises(FileNotFoundError, match=r'missing: .*b.jpg.*b.pn'):
+            method(dict(info))
