@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -114,3 +116,29 @@ def quiet_logging() -> None:
 def default_scope() -> None:
     """Resolve bare names as every config does."""
     DefaultScope.get_instance('tests', scope_name='mmdet')
+
+
+@pytest.fixture(scope='session')
+def installed(tmp_path_factory):
+    """A copy of this checkout, and where a wheel of it is installed."""
+    pytest.importorskip('wheel')
+    root = Path(__file__).resolve().parents[1]
+    source = tmp_path_factory.mktemp('source')
+    ignore = shutil.ignore_patterns('__pycache__')
+    for name in ('mmxdistill', 'configs', 'tools'):
+        shutil.copytree(root / name, source / name, ignore=ignore)
+    for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'README.md'):
+        shutil.copy(root / name, source)
+    for name in ('LICENSE', 'model-index.yml'):
+        shutil.copy(root / name, source)
+    (source / 'configs' / 'late_fusion' / 'probe.py').write_text('x = 1\n')
+    folder = tmp_path_factory.mktemp('site')
+    build = [sys.executable, 'setup.py', '--quiet', 'bdist_wheel']
+    subprocess.run(build, cwd=source, check=True, capture_output=True)
+    (wheel,) = (source / 'dist').glob('*.whl')
+    install = [
+        *(sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps'),
+        *('--no-index', '--no-compile', '--target', folder, wheel),
+    ]
+    subprocess.run(install, check=True, capture_output=True)
+    return source, folder

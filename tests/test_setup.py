@@ -27,33 +27,6 @@ def run(*command, **kwargs):
 # -- The wheel --------------------------------------------------------------
 
 
-@pytest.fixture(scope='module')
-def installed(tmp_path_factory):
-    """Folder into which a wheel of a copy of this checkout is installed."""
-    pytest.importorskip('wheel')
-    source = tmp_path_factory.mktemp('source')
-    ignore = shutil.ignore_patterns('__pycache__')
-    for name in ('mmxdistill', 'configs', 'tools'):
-        shutil.copytree(ROOT / name, source / name, ignore=ignore)
-    for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'README.md'):
-        shutil.copy(ROOT / name, source)
-    for name in ('LICENSE', 'model-index.yml'):
-        shutil.copy(ROOT / name, source)
-    (source / 'configs' / 'late_fusion' / 'probe.py').write_text('x = 1\n')
-    built = run(
-        *(sys.executable, 'setup.py', '--quiet', 'bdist_wheel'), cwd=source
-    )
-    assert built.returncode == 0, built.stderr
-    (wheel,) = (source / 'dist').glob('*.whl')
-    folder = tmp_path_factory.mktemp('site')
-    put = run(
-        *(sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps'),
-        *('--no-index', '--no-compile', '--target', folder, wheel),
-    )
-    assert put.returncode == 0, put.stderr
-    return source, folder
-
-
 def files(folder):
     return {
         path.relative_to(folder).as_posix()

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
-from pathlib import PurePath
 from typing import Any
 
-import numpy as np
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
@@ -20,12 +16,10 @@ from mmengine.registry import init_default_scope
 
 from mmxdistill.apis.config import read_config
 from mmxdistill.apis.inputs import Pair, list_pairs
+from mmxdistill.apis.pair_pipeline import PairPipeline
 from mmxdistill.apis.proposals import ProposalSource
 from mmxdistill.apis.result_page import ResultPage
 from mmxdistill.apis.results import ResultWriter, to_dict
-from mmxdistill.datasets.configured import split_modalities
-from mmxdistill.datasets.transforms import LoadModalities
-from mmxdistill.datasets.transforms.stock import check_data_set, walk
 from mmxdistill.models.detectors import (
     LateFusionDetector,
     SupervisionTransfer,
@@ -37,7 +31,6 @@ from mmxdistill.models.networks import (
     resolve_network,
 )
 from mmxdistill.options import PROPOSAL_METHODS
-from mmxdistill.registry import DATASETS
 
 __all__ = ['MultiModalInferencer']
 
@@ -81,7 +74,9 @@ class MultiModalInferencer:
     ) -> None:
         cfg = read_config(config)
         init_default_scope(cfg.get('default_scope') or 'mmdet')
-        self._build_pipeline(cfg)
+        self.pipeline = PairPipeline(cfg)
+        self.modalities = self.pipeline.modalities
+        self.metainfo = self.pipeline.metainfo
         self.classes = self.metainfo.get('classes')
         self._facts = dict(
             config=str(cfg.filename),
@@ -89,53 +84,6 @@ class MultiModalInferencer:
         )
         self.model = self._build_model(cfg, weights)
         self.model.to(device or get_device()).eval()
-
-    def _build_pipeline(self, cfg: Config) -> None:
-        dataset: Any = (cfg.get('test_dataloader') or {}).get('dataset')
-        while dataset is not None and not {'dataset', 'datasets'}.isdisjoint(
-            dataset
-        ):
-            dataset = dataset.get('dataset') or dataset['datasets'][0]
-        if dataset is None:
-            raise ValueError(
-                f"'{cfg.filename}' has no test_dataloader, whose pipeline "
-                'says how to load a pair'
-            )
-        # No file of it is read.
-        built = DATASETS.build(dict(copy.deepcopy(dataset), lazy_init=True))
-        check_data_set(built)
-        self.metainfo = dict(built.metainfo)
-        steps = built.pipeline.transforms
-        loads = [isinstance(step, LoadModalities) for step in steps]
-        if True not in loads:
-            raise ValueError(
-                f"'{cfg.filename}' loads single images, not pairs: its test "
-                "pipeline has no LoadModalities. Use mmdet's DetInferencer"
-            )
-        split = loads.index(True) + 1
-        self._loader: LoadModalities = steps[split - 1]
-        self._load, self._rest = steps[:split], steps[split:]
-        self._use = getattr(built, 'use', None)
-        self.modalities = tuple(
-            name
-            for name in self._loader.pipelines
-            if self._use is None or name in self._use
-        )
-        paths = getattr(built, 'modality_paths', None)
-        self._templates = {} if paths is None else dict(paths.templates)
-        # The first one names the scenes, as in the data set.
-        self._known = list(
-            dict.fromkeys(
-                [
-                    *self._templates,
-                    *self._loader.pipelines,
-                    *self._loader.templates,
-                ]
-            )
-        )
-        self._takes_proposals = any(
-            type(one).__name__ == 'LoadProposals' for one in walk(self._rest)
-        )
 
     def _build_model(
         self, cfg: Config, weights: str | os.PathLike[str] | None
@@ -216,7 +164,10 @@ class MultiModalInferencer:
             raise ValueError(f'batch_size must be at least 1: {batch_size}')
         source = self._proposal_source(proposals)
         pairs = list_pairs(
-            self._complete(inputs), self._partner, self._derive, allow_missing
+            self.pipeline.complete(inputs),
+            self.pipeline.partner,
+            self.pipeline.derive,
+            allow_missing,
         )
         writer = None
         if out_dir is not None:
@@ -235,7 +186,9 @@ class MultiModalInferencer:
         found: list[Any] = []
         for batch in _batches(pairs, batch_size):
             loaded = [
-                self._run_pipeline(len(found) + i, pair, source)
+                self.pipeline(
+                    len(found) + i, pair, source, self.model.data_preprocessor
+                )
                 for i, pair in enumerate(batch)
             ]
             data, images = zip(*loaded, strict=True)
@@ -256,7 +209,7 @@ class MultiModalInferencer:
         return found
 
     def _proposal_source(self, proposals: Any) -> ProposalSource | None:
-        if self._takes_proposals and proposals is None:
+        if self.pipeline.takes_proposals and proposals is None:
             raise ValueError(
                 'the detector takes proposals: give proposals=boxes (n, 4), '
                 f'a proposal file, or one of {list(PROPOSAL_METHODS)} '
@@ -264,147 +217,12 @@ class MultiModalInferencer:
             )
         if proposals is None:
             return None
-        if not self._takes_proposals:
+        if not self.pipeline.takes_proposals:
             raise ValueError(
                 'proposals: the test pipeline of the config has no '
                 'LoadProposals, its detector finds its own boxes'
             )
         return ProposalSource(proposals)
-
-    def _complete(self, inputs: Any) -> Any:
-        """Check the names of the modalities, and order them."""
-        if not isinstance(inputs, Mapping):
-            if not isinstance(inputs, (list, tuple)):
-                raise ValueError(
-                    'inputs must be a dict, as '
-                    + ', '.join(f'{n}=...' for n in self.modalities)
-                    + f'; found {type(inputs).__name__}'
-                )
-            return [self._complete(one) for one in inputs]
-        known = self._known
-        unknown = [name for name in inputs if name not in known]
-        if unknown:
-            raise KeyError(
-                f'there is no modality {unknown}; the config has {known}'
-            )
-        lacking = [
-            name
-            for name in self.modalities
-            if name not in inputs and name not in self._loader.templates
-        ]
-        if lacking:
-            raise KeyError(
-                f'inputs lack {lacking}: give all of {list(self.modalities)}, '
-                'None where one is missing'
-            )
-        return {name: inputs[name] for name in known if name in inputs}
-
-    def _partner(self, name: str, first: str, path: str) -> str | None:
-        """How the config names a modality's file, by that of the first."""
-        if first != self._known[0]:
-            return None
-        if name in self._loader.templates:
-            return self._loader.templates[name](path)
-        other = self._templates.get(name, '')
-        stem = _stem(self._templates.get(first, ''), PurePath(path).stem)
-        pattern = PurePath(other).stem
-        if stem is None or re.findall(r'{.*?}', pattern) != ['{stem}']:
-            return None
-        return pattern.format(stem=stem) + PurePath(other).suffix
-
-    def _run_pipeline(
-        self, index: int, pair: Pair, proposals: ProposalSource | None
-    ) -> tuple[dict, dict[str, np.ndarray]]:
-        """Load a pair; returns the network's input, and images to look at."""
-        results: Any = self._sample(index, pair.name, pair.sources)
-        for step in self._load:
-            results = step(results)
-        images = split_modalities(results)
-        missing = results.get('missing_modalities', ())
-        if proposals is not None:
-            first = pair.sources.get(self._known[0])
-            results['proposals'] = proposals(
-                pair.name,
-                first if isinstance(first, str) else None,
-                lambda: {n: x for n, x in images.items() if n not in missing},
-            )
-        for step in self._rest:
-            results = step(results)
-            if results is None:
-                raise ValueError(
-                    f"'{pair.name}': {type(step).__name__} of the test "
-                    'pipeline has dropped it'
-                )
-        return results, images
-
-    def _derive(self, pair: Pair) -> Pair:
-        """Name the files that were not given, by those that were."""
-        sources = dict(pair.sources)
-        first = sources.get(self._loader.reference)
-        for name, template in self._loader.templates.items():
-            if name in sources:
-                continue
-            if isinstance(first, str):
-                sources[name] = template(first)
-            elif name in self.modalities:
-                raise KeyError(
-                    f"'{pair.name}' lacks '{name}': without a file of "
-                    f"'{self._loader.reference}' its name is not known"
-                )
-        return pair._replace(sources=sources)
-
-    def _sample(
-        self, index: int, name: str, sources: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """What a data set would hand to its pipeline."""
-        given = {n: s for n, s in sources.items() if s is not None}
-        missing = [n for n in self.modalities if n not in given]
-        paths = {
-            n: s if isinstance(s, str) else f'{name} ({n})'
-            for n, s in given.items()
-        }
-        results: dict[str, Any] = dict(
-            img_id=index,
-            img_path=next(iter(paths.values())),
-            instances=[],
-            modality_paths=paths,
-            modality_images={
-                n: s for n, s in given.items() if isinstance(s, np.ndarray)
-            },
-        )
-        if self._use is not None:
-            results['modalities'] = tuple(self._use)
-        if missing:
-            self._check_missing(name, missing, given)
-            slices = self.model.data_preprocessor.slices
-            results['missing_channels'] = {
-                n: slices[n].stop - slices[n].start for n in missing
-            }
-        return results
-
-    def _check_missing(
-        self, name: str, missing: list[str], given: Mapping[str, Any]
-    ) -> None:
-        if not isinstance(self.model, LateFusionDetector):
-            raise ValueError(
-                f"'{name}' lacks {missing}: only a LateFusionDetector does "
-                f'without a modality, this is a {type(self.model).__name__}'
-            )
-        reference = self._loader.reference
-        moved = [n for n in self._loader.registered if n in given]
-        if reference in missing and moved:
-            raise ValueError(
-                f"'{name}' lacks '{reference}', onto which {moved} is "
-                'registered: boxes would be in pixels of no image'
-            )
-        encoders = self.model.data_preprocessor.encoders
-        encoded = [n for n in missing if n in encoders]
-        if encoded:
-            raise ValueError(
-                f"'{name}' lacks {encoded}, which the data preprocessor "
-                'encodes on its device: leave on_device and encoders out of '
-                'the config'
-            )
 
     @torch.no_grad()
     def _detect(self, batch: list[dict]) -> list[DetDataSample]:
@@ -414,16 +232,6 @@ class MultiModalInferencer:
                 data_samples=[data['data_samples'] for data in batch],
             )
         )
-
-
-def _stem(template: str, stem: str) -> str | None:
-    """What ``{stem}`` of a template stands for in a file's name."""
-    pattern = PurePath(template).stem
-    if re.findall(r'{.*?}', pattern) != ['{stem}']:
-        return None
-    head, tail = pattern.split('{stem}')
-    match = re.fullmatch(re.escape(head) + '(.+)' + re.escape(tail), stem)
-    return match and match[1]
 
 
 def _batches(pairs: Iterator[Pair], size: int) -> Iterator[list[Pair]]:

@@ -7,6 +7,8 @@ each, fused.
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -280,28 +282,62 @@ def test_video(folder, inferencer, tmp_path):
         inferencer(dict(videos, thermal=tmp_path / 'short.avi'))
 
 
-def test_command(folder, expected, tmp_path, capsys):
-    out = tmp_path / 'out'
-    command = [
-        *(str(folder / f'fusion.{suffix}') for suffix in ('py', 'pth')),
-        f'rgb={folder}/visible',
-        f'thermal={folder}/thermal',
-        *('--out-dir', str(out), '--score-thr', '0.3', '--device', 'cpu'),
-        *('--html', str(out / 'page.html')),
+def test_command_of_an_installed_wheel(
+    folder, inferencer, expected, installed, tmp_path
+):
+    """On folders, and on videos; the checkout is not on the path."""
+    frames = [arrays(folder, stem) for stem in STEMS]
+    videos = {name: str(tmp_path / f'{name}.avi') for name in frames[0]}
+    write_video(videos['rgb'], [one['rgb'] for one in frames])
+    gray = [cv2.merge([one['thermal']] * 3) for one in frames]
+    write_video(videos['thermal'], gray)
+    options = ['--score-thr', '0.3', '--device', 'cpu', '--out-dir']
+    commands = [
+        [
+            *(f'rgb={folder}/visible', f'thermal={folder}/thermal'),
+            *('--html', str(tmp_path / 'out/page.html')),
+            *options,
+            str(tmp_path / 'out'),
+        ],
+        [
+            *(f'{name}={path}' for name, path in videos.items()),
+            *options,
+            str(tmp_path / 'videos'),
+        ],
     ]
-    infer.run(infer.parse_args(command))
-    assert '3 pairs' in capsys.readouterr().out
+    code = f"""
+import mmxdistill
+from mmxdistill import infer
+print(mmxdistill.__file__)
+for words in {commands!r}:
+    infer.run(infer.parse_args(['fusion.py', 'fusion.pth', *words]))
+"""
+    _, site = installed
+    done = subprocess.run(
+        [sys.executable, '-c', code],
+        cwd=folder,
+        env={**os.environ, 'PYTHONPATH': str(site)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(site) in done.stdout and done.stdout.count('3 pairs') == 2
     for stem, one in zip(STEMS, expected, strict=True):
-        assert json.loads((out / f'preds/{stem}.json').read_text()) == one
-        picture = cv2.imread(str(out / f'vis/{stem}.jpg'))
+        found = json.loads((tmp_path / f'out/preds/{stem}.json').read_text())
+        assert found == one
+        picture = cv2.imread(str(tmp_path / f'out/vis/{stem}.jpg'))
         assert picture.shape == (SIZE[1], 2 * SIZE[0], 3)
-    page = read_page(out / 'page.html')
+    page = read_page(tmp_path / 'out/page.html')
     assert len(page.images) == 2 * len(STEMS)
     assert os.fsencode(folder / f'visible/{STEMS[0]}.jpg') in page.files
     rows = [row for row in page.rows if row]
     assert rows[0][:4] == ['pair', 'rgb', 'thermal', 'fused']
     for row, one in zip(rows[1:], expected, strict=True):
         assert int(row[3]) == sum(score >= 0.3 for score in one['scores'])
+    for i, one in enumerate(inferencer(videos)):
+        path = tmp_path / f'videos/preds/rgb_{i:06d}.json'
+        assert json.loads(path.read_text()) == one
 
 
 def test_missing_modality(folder, inferencer, tmp_path):

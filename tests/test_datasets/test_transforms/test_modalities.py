@@ -1,10 +1,13 @@
 """Any data set of mmdet becomes paired by its loader."""
 
 import json
+import sys
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+from mmdet.datasets.api_wrappers import COCO
 
 from mmxdistill.datasets import checks
 from mmxdistill.datasets.checks import check_samples
@@ -122,6 +125,50 @@ def test_missing_partners_and_wrong_records_are_listed(voc):
         check_samples(xml_data_set(voc, warp(voc)))
     assert error.match(r"FileNotFoundError: '.*Thermal/a\.1\.png'")
     assert error.match(r"b\.jpg' is 40x30, but its record .* says 96x64")
+
+
+def test_crowdhuman_and_lvis(voc, monkeypatch):
+    """Their readers name the image; only the loader changes."""
+    load = dict(
+        type='mmxdistill.LoadModalities',
+        modalities=dict(
+            rgb=COLOUR,
+            thermal=dict(
+                path='{parent}/Thermal/{stem}.png', pipeline=[GRAY, warp(voc)]
+            ),
+        ),
+    )
+    box = [11, 8, 16, 13]
+    found = dict(tag='person', fbox=box, hbox=box, vbox=box)
+    (voc / 'train.odgt').write_text(json.dumps(dict(ID='b', gtboxes=[found])))
+    content = dict(
+        images=[dict(id=1, coco_url='b.jpg', width=SMALL[0], height=SMALL[1])],
+        annotations=[
+            dict(id=1, image_id=1, category_id=1, bbox=box, area=9, iscrowd=0)
+        ],
+        categories=[dict(id=1, name='aerosol_can')],
+    )
+    (voc / 'lvis.json').write_text(json.dumps(content))
+    # The package that LVIS is read by has the methods of mmdet's COCO.
+    monkeypatch.setitem(sys.modules, 'lvis', SimpleNamespace(LVIS=COCO))
+    for kind, file in (
+        ('CrowdHumanDataset', 'train.odgt'),
+        ('LVISV1Dataset', 'lvis.json'),
+    ):
+        data = DATASETS.build(
+            dict(
+                type=kind,
+                data_root=str(voc),
+                ann_file=file,
+                data_prefix=dict(img='JPEGImages'),
+                pipeline=[load, dict(type='LoadAnnotations', with_bbox=True)],
+            )
+        )
+        check_samples(data)
+        (sample,) = data
+        assert sample['img'].shape == (*SMALL[::-1], 4)
+        assert sample['gt_bboxes'].numpy().tolist() == [[11, 8, 27, 21]]
+        assert sample['img'][10:18, 14:24].min() > 100
 
 
 def test_wrong_records_are_refused_when_loaded(voc):
