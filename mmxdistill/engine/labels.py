@@ -19,9 +19,9 @@ _HEAD = re.compile(
 def check_labels(model: nn.Module, dataset: Any) -> None:
     """Compare the classes of a detector with those of a data set.
 
-    ``class_names``, where the detector has them, must be the same, and as
-    many as ``num_classes`` of its heads. mmdet's ``NumClassCheckHook`` looks
-    at the latter when a training has begun, and not before a test.
+    They must be as many as ``num_classes`` of its heads, and the same as its
+    ``class_names``, where it has them. mmdet's ``NumClassCheckHook`` looks at
+    the former when a training has begun, and not before a test.
 
     Args:
         model (nn.Module): The detector.
@@ -35,13 +35,6 @@ def check_labels(model: nn.Module, dataset: Any) -> None:
     classes = metainfo.get('thing_classes') or metainfo.get('classes')
     if not classes or hasattr(model, 'language_model'):  # labels are words
         return
-    named = getattr(model, 'class_names', None)
-    if named and tuple(classes) != tuple(named):
-        raise ValueError(
-            f"the detector's classes are {list(named)}, in this order, but "
-            f'those of the data set are {list(classes)}: write the same in '
-            'both'
-        )
     for name, head in model.named_modules():
         number = getattr(head, 'num_classes', None)
         if not isinstance(number, int) or not _HEAD.fullmatch(name):
@@ -57,3 +50,13 @@ def check_labels(model: nn.Module, dataset: Any) -> None:
                 + ' and more'
                 * (len(classes) > 10)
             )
+    named = getattr(model, 'class_names', None)
+    # As many as the heads have: a stream's config may name those of the data
+    # set that it inherits.
+    fits = named is not None and len(named) == len(classes)
+    if fits and tuple(classes) != tuple(named):
+        raise ValueError(
+            f"the detector's classes are {list(named)}, in this order, but "
+            f'those of the data set are {list(classes)}: write the same in '
+            'both'
+        )

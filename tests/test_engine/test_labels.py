@@ -80,3 +80,6 @@ def test_other_names_are_refused():
     part.class_names = ('b', 'a')
     with pytest.raises(ValueError, match=r"\['b', 'a'\], in this order"):
         check_labels(part, data('a', 'b'))
+    # Those of the data set that the config of a stream inherits.
+    part.class_names = ('a', 'b', 'c')
+    check_labels(part, data('a', 'b'))
