@@ -37,6 +37,8 @@ _NAMES = dict(random='random', copy='COCO', st='transfer')
 _WEIGHTS = 'checkpoints/yolox_nano_person.pth'
 _FRAMES = 313  # labelled frames of the training videos
 _LABELS = (20, 80, _FRAMES)
+# Those of PETS09-S2L1, whose camera does not move, as those of the tests.
+_STATIC, _STATIC_FRAMES = 'static', list(range(180, _FRAMES))
 _STREAM = 'model.streams.flow.checkpoint'
 _INDICES = 'train_dataloader.dataset.indices'
 
@@ -89,7 +91,8 @@ def _jobs(seed: int) -> list[Job]:
             shows='Explained variance on the pairs of MOT16-09.',
         ),
     ]
-    for number in _LABELS:
+    drawn = {n: draw_indices(_FRAMES, n, seed) for n in _LABELS}
+    for number, indices in {**drawn, _STATIC: _STATIC_FRAMES}.items():
         for start in ('st', 'copy', 'random'):
             name = f'{start}_{number}'
             jobs += [
@@ -101,7 +104,7 @@ def _jobs(seed: int) -> list[Job]:
                     checkpoints=(
                         dict(load_from='transfer') if start == 'st' else {}
                     ),
-                    settings={_INDICES: draw_indices(_FRAMES, number, seed)},
+                    settings={_INDICES: indices},
                 ),
                 Evaluation(
                     name=f'test_{name}',
@@ -168,6 +171,13 @@ _ARMS = [
         )
         for number in _LABELS
         for start in ('random', 'copy', 'st')
+    ),
+    *(
+        Arm(
+            test=f'test_{start}_{_STATIC}',
+            what=f'{_NAMES[start]} + the 133 of the static camera',
+        )
+        for start in ('copy', 'st')
     ),
     Arm(test='fusion_zero_equal', what='RGB + zero-shot, equal weights'),
     Arm(test='fusion_zero_fitted', what='RGB + zero-shot, fitted weights'),
