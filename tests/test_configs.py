@@ -110,20 +110,28 @@ def test_name_says_what_it_is(name):
     used = {tuple(data.get('use', ())) for _, data in datasets(cfg)}
     if folder == 'supervision_transfer':
         teacher, student, modality, layer, _, _ = parts
-        assert cfg.model.modalities == dict(teacher='rgb', student=modality)
+        both = layer.endswith('-both')  # a second teacher sees the modality
+        roles = (
+            dict(visible='rgb', itself=modality)
+            if both
+            else dict(teacher='rgb')
+        )
+        assert cfg.model.modalities == dict(**roles, student=modality)
         known = list(cfg.model.data_preprocessor.modalities)
         assert known == ['rgb', modality]
         points = [(p.teacher, p.student) for p in cfg.model.transfer_points]
-        layers = layer.removesuffix('-sigmoid').split('-')
-        if layer == 'neck':  # all that the head reads
+        layers = re.sub('-(sigmoid|both)$', '', layer).split('-')
+        if layers == ['neck']:  # all that the head reads
             layers = [f'neck[{level}]' for level in range(3)]
-        assert points == [(name,) * 2 for name in layers]
+        prefixes = [f'{role}.' for role in roles] if both else ['']
+        assert points == [(p + n, n) for p in prefixes for n in layers]
         loss = str(cfg.model.transfer_points[0].get('loss'))
         assert ('Sigmoid' in loss) == layer.endswith('-sigmoid')
-        networks = [cfg.model.teacher, cfg.model.student]
+        given = cfg.model.teacher.values() if both else [cfg.model.teacher]
+        networks = [next(iter(given)), cfg.model.student]
         wanted = [re.sub('-(imagenet|coco)$', '', teacher), student]
         assert list(map(network_name, networks)) == wanted
-        trained = cfg.model.teacher_checkpoint.startswith('work_dirs/')
+        trained = "'work_dirs/" in repr([cfg.model.teacher_checkpoint])
         converted = re.search('imagenet|squeezenet|yolox', teacher) is not None
         assert trained != converted
     elif folder == 'zero_shot':

@@ -27,7 +27,7 @@ __all__ = ['RGB_THERMAL']
 
 _TRANSFER = (
     'supervision_transfer/'
-    'st_yolox-nano_yolox-nano_thermal_neck_80_roadscene.py'
+    'st_yolox-nano_yolox-nano_thermal_neck-both_60_roadscene.py'
 )
 _RGB = 'yolox/yolox_yolox-nano_rgb_copy_40_roadscene.py'
 _KAIST = 'yolox/yolox_yolox-nano_thermal_copy_40_kaist.py'
