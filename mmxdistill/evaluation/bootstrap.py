@@ -34,24 +34,26 @@ class Matches:
     counted: np.ndarray
     objects: np.ndarray
 
-    def precision(self, weights: np.ndarray) -> np.ndarray:
+    def precision(
+        self, weights: np.ndarray, thresholds: int = 10
+    ) -> np.ndarray:
         """Average precision, per IoU threshold.
 
         Args:
             weights (np.ndarray): How often each image is in the sample,
                 (images,).
+            thresholds (int): Only the first of them. Defaults to all.
 
         Returns:
-            np.ndarray: COCO's AP, (10,); NaN without objects.
+            np.ndarray: COCO's AP, (thresholds,); NaN without objects.
         """
         total = float(weights @ self.objects)
         if not total:
-            return np.full(len(self.correct), np.nan)
+            return np.full(thresholds, np.nan)
         of_detection = weights[self.image]
-        found = np.zeros(len(self.correct))
-        for i, (correct, counted) in enumerate(
-            zip(self.correct, self.counted, strict=True)
-        ):
+        found = np.zeros(thresholds)
+        for i in range(thresholds):
+            correct, counted = self.correct[i], self.counted[i]
             hits = np.cumsum(of_detection * (correct & counted))
             seen = np.cumsum(of_detection * counted)
             precision = hits / np.maximum(seen, np.spacing(1))

@@ -118,12 +118,14 @@ def draw_sheet(
 def _draw(
     axes: Any, test: TestSet, what: str, sample: Mapping[str, Any]
 ) -> None:
-    image = cv2.imread(sample['img_path'])
+    image: Any = cv2.imread(sample['img_path'])
     truth, found = sample['gt_instances'], sample['pred_instances']
     boxes = np.asarray(truth['bboxes']).reshape(-1, 4)
     draw_image(axes, image, what)
     matched = match_detections(
-        *(found[key] for key in ('bboxes', 'labels', 'scores')),
+        found['bboxes'],
+        found['labels'],
+        found['scores'],
         boxes,
         truth['labels'],
     )

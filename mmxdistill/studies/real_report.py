@@ -75,12 +75,13 @@ class Found:
         }
 
     def precision(
-        self, weights: np.ndarray | None = None
+        self, weights: np.ndarray | None = None, thresholds: int = 10
     ) -> dict[str, tuple[float, float]]:
         """AP50 and AP in per cent, per group, of weighted images.
 
         Args:
             weights (np.ndarray, optional): (images,). Defaults to ones.
+            thresholds (int): IoU thresholds of AP; 1 if only AP50 is wanted.
 
         Returns:
             dict[str, tuple[float, float]]: Group -> AP50, AP; means over the
@@ -90,7 +91,9 @@ class Found:
         found = {}
         for group, classes in self.matches.items():
             mine = values[self.members(group)]
-            per_class = np.array([m.precision(mine) for m in classes])
+            per_class = np.array(
+                [m.precision(mine, thresholds) for m in classes]
+            )
             with_objects = ~np.isnan(per_class[:, 0])
             if not with_objects.any():  # of a sample without any
                 found[group] = (float('nan'),) * 2
@@ -236,7 +239,7 @@ def compare(
     samples = block_weights(groups, block, rounds)
 
     def mean(arm: Mapping[int, Found], weights: Any = None) -> np.ndarray:
-        per_seed = [one.precision(weights) for one in arm.values()]
+        per_seed = [one.precision(weights, 1) for one in arm.values()]
         return np.mean(
             [
                 [s[ALL][0]] if ALL in s else [p[0] for p in s.values()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from mmxdistill.studies.jobs import (
     Comparison,
@@ -91,8 +92,11 @@ def _jobs(seed: int) -> list[Job]:
             shows='Explained variance on the pairs of MOT16-09.',
         ),
     ]
-    drawn = {n: draw_indices(_FRAMES, n, seed) for n in _LABELS}
-    for number, indices in {**drawn, _STATIC: _STATIC_FRAMES}.items():
+    sets: dict[Any, list[int]] = {
+        n: draw_indices(_FRAMES, n, seed) for n in _LABELS
+    }
+    sets[_STATIC] = _STATIC_FRAMES
+    for number, indices in sets.items():
         for start in ('st', 'copy', 'random'):
             name = f'{start}_{number}'
             jobs += [
@@ -117,7 +121,7 @@ def _jobs(seed: int) -> list[Job]:
     for name, stream in dict(
         zero='transfer', labelled=f'st_{_FRAMES}'
     ).items():
-        equal = dict(custom_hooks=[])
+        equal: dict[str, Any] = dict(custom_hooks=[])
         for kind, chosen in dict(equal=equal, fitted={}).items():
             jobs.append(
                 Evaluation(

@@ -6,6 +6,7 @@ import json
 import os
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from mmxdistill.studies.jobs import (
     Comparison,
@@ -117,7 +118,7 @@ def _jobs(seed: int) -> list[Job]:
     for name, stream in dict(
         zero='transfer', labelled=f'st_{_IMAGES}'
     ).items():
-        equal = dict(custom_hooks=[])
+        equal: dict[str, Any] = dict(custom_hooks=[])
         for kind, chosen in dict(equal=equal, fitted={}).items():
             jobs.append(
                 Evaluation(
