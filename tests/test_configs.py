@@ -129,7 +129,7 @@ def test_name_says_what_it_is(name):
         assert ('Sigmoid' in loss) == layer.endswith('-sigmoid')
         given = cfg.model.teacher.values() if both else [cfg.model.teacher]
         networks = [next(iter(given)), cfg.model.student]
-        wanted = [re.sub('-(imagenet|coco)$', '', teacher), student]
+        wanted = [re.sub('-(imagenet|coco|objects)$', '', teacher), student]
         assert list(map(network_name, networks)) == wanted
         trained = "'work_dirs/" in repr([cfg.model.teacher_checkpoint])
         converted = re.search('imagenet|squeezenet|yolox', teacher) is not None

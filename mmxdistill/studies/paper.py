@@ -8,8 +8,7 @@ before follows from the checkpoints that the configs name
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 __all__ = ['DATA', 'METRICS', 'ROWS', 'SPLITS', 'Row', 'select']
 
@@ -35,15 +34,13 @@ class Row:
         what: What it compares.
         published: Metric -> per cent; None if the number is not at hand.
         configs: Data set -> the config that is tested, below ``configs/``.
-        lacks: What is missing to run it on the paper's data.
     """
 
     id: str
     table: str
     what: str
     published: Mapping[str, float | None]
-    configs: Mapping[str, str] = field(default_factory=dict)
-    lacks: str = ''
+    configs: Mapping[str, str]
 
 
 def _row(
@@ -51,9 +48,8 @@ def _row(
     name: str,
     what: str,
     published: float | tuple[float | None, ...] | None,
-    paper: str = '',
+    paper: str,
     generated: str = '',
-    **kwargs: Any,
 ) -> Row:
     values = published if isinstance(published, tuple) else (published,)
     metrics = list(METRICS)[1:] if len(values) > 1 else ['mAP']
@@ -65,7 +61,6 @@ def _row(
         what=what,
         published=dict(zip(metrics, values, strict=True)),
         configs={key: value for key, value in configs.items() if value},
-        **kwargs,
     )
 
 
@@ -124,7 +119,7 @@ ROWS: tuple[Row, ...] = (
     _row(_T1, '1B', 'HHA, copied from RGB', 25.1, *_hha('copy')),
     _row(
         *(_T1, '1C', 'HHA, taught by AlexNet (ImageNet)', 29.7),
-        _hha('st-imagenet')[0],
+        *(_hha('st-imagenet')[0], _hha('st-objects')[1]),
     ),
     _row(_T1, '1D', 'HHA, taught by AlexNet*', 30.5, *_hha('st')),
     _row(
@@ -241,8 +236,16 @@ ROWS: tuple[Row, ...] = (
                 _rcnn('vgg16', 'rgb', '40k_nyud2-trainval'),
             ),
             (
+                *('d-copy', 'HHA, copied from RGB', None),
+                _rcnn('caffenet', 'hha_copy', '40k_nyud2-trainval'),
+            ),
+            (
                 *('d', 'HHA, taught by VGG*', 41.7),
                 _rcnn('caffenet', 'hha_st-vgg16', '40k_nyud2-trainval'),
+            ),
+            (
+                *('rgb-d-copy', 'RGB + HHA, copied from RGB', None),
+                'late_fusion/fusion_caffenet_rgb-hha_copy_nyud2-trainval.py',
             ),
             (
                 *('rgb-d', 'RGB + HHA', 47.1),

@@ -16,8 +16,8 @@ from mmxdistill.studies.jobs import Evaluation, Job, Step, Training, make_steps
 from mmxdistill.studies.paper import DATA, SPLITS, Row
 
 __all__ = [
-    'blocked',
     'jobs_of',
+    'lacking',
     'load_config',
     'plan_rows',
     'test_names',
@@ -187,18 +187,18 @@ def _split_settings(split: int, loaders: Sequence[str]) -> dict[str, str]:
     }
 
 
-def blocked(row: Row, data: str) -> str:
-    """Tell what a row cannot run without, here and now.
+def lacking(row: Row, data: str) -> list[str]:
+    """List what a row cannot run without, here and now.
 
     Args:
         row (Row): The row.
         data (str): The data set.
 
     Returns:
-        str: Missing files or parts; empty if it can run.
+        list[str]: Missing files or parts; none if it can run.
     """
     if data not in row.configs:
-        return row.lacks or f'a config for {DATA[data]}'
+        return [f'a config for {DATA[data]}']
     missing: dict[str, None] = {}
     for config in (*trainings_of(row.configs[data]), row.configs[data]):
         cfg = load_config(config).to_dict()
@@ -211,7 +211,7 @@ def blocked(row: Row, data: str) -> str:
             for path in _annotations(cfg, split):
                 if not path.is_file():
                     missing[f'data {path}'] = None
-    return ', '.join(missing)
+    return list(missing)
 
 
 def _annotations(node: Any, split: int) -> Iterator[Path]:

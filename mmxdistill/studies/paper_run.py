@@ -9,7 +9,7 @@ from mmxdistill.studies.engine import run_steps
 from mmxdistill.studies.jobs import Step
 from mmxdistill.studies.paper import Row
 from mmxdistill.studies.paper_jobs import (
-    blocked,
+    lacking,
     plan_rows,
     test_names,
     trainings_of,
@@ -39,15 +39,13 @@ def describe(rows: Sequence[Row]) -> str:
             for metric, value in row.published.items()
         )
         lines.append(f'{row.id}: {row.table}, {row.what}; published {numbers}')
-        if not row.configs:
-            lines.append(f'    blocked: {row.lacks}')
         for data, config in row.configs.items():
             lines += [
                 f'    {data}: {one}'
                 for one in dict.fromkeys([*trainings_of(config), config])
             ]
-            if reason := blocked(row, data):
-                lines.append(f'    {data} blocked: {reason}')
+            if reasons := lacking(row, data):
+                lines.append(f'    {data} blocked: {", ".join(reasons)}')
     return '\n'.join(lines)
 
 
@@ -78,7 +76,8 @@ def run_rows(
     """
     free = []
     for row in rows:
-        if reason := blocked(row, data):
+        if reasons := lacking(row, data):
+            reason = ', '.join(reasons)
             print(f'{row.id} on {data} is blocked: it lacks {reason}')
         else:
             free.append(row)

@@ -9,7 +9,14 @@ import pytest
 from pages import read_page
 
 from mmxdistill import config_path
-from mmxdistill.studies import paper, paper_jobs, paper_report, paper_run
+from mmxdistill.studies import (
+    paper,
+    paper_jobs,
+    paper_layout,
+    paper_report,
+    paper_results,
+    paper_run,
+)
 from mmxdistill.studies.jobs import Training
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
@@ -20,6 +27,7 @@ GENERATED = [row for row in paper.ROWS if 'generated' in row.configs]
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv('MMXDISTILL_DATA', raising=False)
 
 
 def done(step, metrics):
@@ -40,7 +48,7 @@ def test_rows_are_whole():
     assert len(ROW) == len(paper.ROWS) > 40
     for row in paper.ROWS:
         assert set(row.configs) <= set(paper.DATA)
-        assert bool(row.lacks) != bool(row.configs)
+        assert row.configs
         assert list(row.published) in (['mAP'], ['AP^r 0.5', 'AP^r 0.7'])
         for data, config in row.configs.items():
             assert ('synthetic' in config) == (data == 'generated')
@@ -57,6 +65,8 @@ def test_twins_are_the_same_experiment():
 
     def kind(config):
         config = re.sub(r'-s(?=_)', '', config)
+        # In the rooms, the teacher of 1C has learned to name objects.
+        config = config.replace('st-objects', 'st-imagenet')
         return re.sub(
             r'_(\d+k?_)?(nyud2(-trainval)?|synthetic)\.py$', '', config
         )
@@ -129,17 +139,17 @@ def test_jhmdb_is_trained_and_tested_on_three_splits():
         assert f'{stem}-split{split}/iter_40000.pth' in test
     tests = [step for step in steps if f'/test_{stem}' in step.name]
     for step, ap in zip(tests, (0.2, 0.3, 0.7), strict=True):
-        collected = paper_report.collect(
+        collected = paper_results.collect(
             [ROW['7-transfer']], Path('wd'), ['jhmdb']
         )
         assert not collected[0].values  # a part is no result
         done(step, {'voc/mAP': ap})
-    (result,) = paper_report.collect(
+    (result,) = paper_results.collect(
         [ROW['7-transfer']], Path('wd'), ['jhmdb']
     )
     assert result.values == {'mAP': {0: pytest.approx(40)}}
-    reason = paper_jobs.blocked(ROW['7-transfer'], 'jhmdb')
-    assert 'jhmdb/annotations_test3.json' in reason
+    reasons = paper_jobs.lacking(ROW['7-transfer'], 'jhmdb')
+    assert any('jhmdb/annotations_test3.json' in x for x in reasons)
 
 
 def test_rows_share_trainings_and_leave_no_checkpoint_to_chance():
@@ -157,15 +167,17 @@ def test_rows_share_trainings_and_leave_no_checkpoint_to_chance():
 
 
 def test_blocked_rows_say_by_what():
-    assert 'checkpoints/caffenet.pth' in paper_jobs.blocked(ROW['1B'], 'nyud2')
-    assert '/nyud2/proposals.pkl' in paper_jobs.blocked(ROW['1B'], 'nyud2')
-    assert not paper_jobs.blocked(ROW['1B'], 'generated')
-    reason = paper_jobs.blocked(ROW['1C'], 'generated')
-    assert reason == 'a config for generated rooms'
-    assert 'train2014.json' in paper_jobs.blocked(ROW['5-d'], 'nyud2')
+    lacking = paper_jobs.lacking
+    assert 'checkpoint checkpoints/caffenet.pth' in lacking(ROW['1B'], 'nyud2')
+    found = lacking(ROW['1B'], 'nyud2')
+    assert any(x.endswith('nyud2/proposals.pkl') for x in found)
+    assert not lacking(ROW['1B'], 'generated')
+    reason = lacking(ROW['6-d'], 'generated')
+    assert reason == ['a config for generated rooms']
+    assert any('train2014.json' in x for x in lacking(ROW['5-d'], 'nyud2'))
     Path('checkpoints').mkdir()
     Path('checkpoints/caffenet.pth').touch()
-    assert 'caffenet' not in paper_jobs.blocked(ROW['1B'], 'nyud2')
+    assert not [x for x in lacking(ROW['1B'], 'nyud2') if 'checkpoint' in x]
 
 
 def test_list_has_every_row_and_config():
@@ -192,13 +204,13 @@ def test_a_crash_is_reported_with_its_log(monkeypatch, capsys):
         raise SystemExit('Started again, it continues')
 
     monkeypatch.setattr(paper_run, 'run_steps', run)
-    rows = [ROW[name] for name in ('1A', '4-pool1', '1C')]
+    rows = [ROW[name] for name in ('1A', '4-pool1', '6-d')]
     failed = paper_run.run_rows(
         *(rows, 'generated', Path('wd'), [0], TOOLS), options=['-x']
     )
     out = capsys.readouterr().out
     assert failed == 1
-    assert '1C on generated is blocked: it lacks a config' in out
+    assert '6-d on generated is blocked: it lacks a config' in out
     assert re.search(
         r'4-pool1: no result, as seed_0/st_\S*pool1\S* is not done; '
         r'see wd/seed_0/st_\S*pool1\S*\.log',
@@ -225,37 +237,48 @@ def test_report():
             '{"loss": 1, "time": 0.5, "step": 50}\n'
             '{"voc/mAP": 0.1, "time": 9.0, "step": 50}\n'
         )
+    step = plan('5-d')['seed_0/test_zero-shot_caffenet-s_hha_synthetic']
+    done(step, {'voc/mAP': 0.3, 'voc/AP_chair': 0.4, 'voc/AP_table': 0.2})
     # Begun and not done: not a result.
     step = plan('1A')[
         'seed_0/test_fast_rcnn_caffenet-s_hha_random_300_synthetic'
     ]
     done(step, {'voc/mAP': 0.9})
     step.done.unlink()
-    rows = paper.select('1A 1B 4-conv3-fc7 sigmoid 2-d 7-supervised'.split())
-    results = paper_report.collect(rows, Path('wd'), list(paper.DATA))
+    rows = paper.select('1A 1B sigmoid 4-conv3-fc7 2-d 5-d'.split())
+    results = paper_results.collect(rows, Path('wd'), list(paper.DATA))
     files = paper_report.write_report(results, Path('wd/paper'))
     markdown, table, _ = (path.read_text() for path in files)
-    cells = [
-        [cell.strip() for cell in line.split('|')[1:-1]]
-        for line in markdown.splitlines()
-        if line.startswith('|')
+    tables = {x.title: x for x in paper_layout.lay_out(results)}
+    cells = {
+        (title, row[0]): dict(zip(x.header, row, strict=True))
+        for title, x in tables.items()
+        for row in x.rows
+    }
+    table1, rooms = 'Table 1 (val)', 'generated rooms'
+    assert cells[table1, '1A'][rooms] == 'missing'
+    why = cells[table1, '1B']['NYUD2'].removeprefix('blocked by ').split(', ')
+    missing = [
+        cells['Blocked by', number]['what is missing'] for number in why
     ]
-    by_row = {(c[0], c[2], c[6]): c for c in cells}
+    assert 'checkpoint checkpoints/caffenet.pth' in missing
+    assert any(x.endswith('nyud2/annotations_val.json') for x in missing)
+    assert cells['Section 4.1 (val)', 'sigmoid']['published'] == 'not at hand'
+    assert cells['Table 2 (val)', '2-d']['AP^r 0.7, published'] == '19.6'
+    # As in the paper, layers are columns.
+    layers = [cells['Table 4 (val)', name] for name in (rooms, 'published')]
+    assert [row['conv3 + fc7'] for row in layers] == ['25.0 ± 7.1', '31.3']
+    zero_shot = cells[f'Table 5 (test): {rooms}', '5-d']
+    assert (zero_shot['chair'], zero_shot['mean']) == ('40.0', '30.0')
     batch = paper_jobs.load_config(
         f'supervision_transfer/{st}.py'
     ).train_dataloader.batch_size
-    assert by_row['4-conv3-fc7', 'mAP', 'generated rooms'][3:] == [
-        *('31.3', '25.0 ± 7.1', '0 3', 'generated rooms'),
-        *('- / 50 / -', f'- / {batch / 0.5:.1f} / -'),
+    assert list(cells['Runs', '4-conv3-fc7'].values())[1:] == [
+        *(rooms, '0 3', '- / 50 / -', f'- / {batch / 0.5:.1f} / -'),
         'conv3 0.350 ± 0.071, fc7 0.500 ± 0.000',
     ]
-    assert by_row['1A', 'mAP', 'generated rooms'][4] == 'missing'
-    assert by_row['1B', 'mAP', 'NYUD2'][4].startswith('blocked: checkpoint')
-    assert by_row['sigmoid', 'mAP', 'NYUD2'][3] == 'not at hand'
-    assert by_row['2-d', 'AP^r 0.7', 'NYUD2'][3] == '19.6'
-    blocked = by_row['7-supervised', 'mAP', 'JHMDB'][4]
-    assert blocked.startswith('blocked: checkpoint checkpoints/caffenet.pth')
-    assert 'ucf101/trainlist01.txt' in blocked
+    for title in tables:
+        assert f'\n## {title}\n' in markdown
     lines = list(csv.DictReader(table.splitlines()))
     ours = [
         (line['metric'], line['seed'], float(line['ours']))
@@ -266,12 +289,10 @@ def test_report():
     assert ('explained variance fc7', '0', 0.5) in ours
     assert len(ours) == 6
     page = read_page(files[2])
-    assert ['4-conv3-fc7', '31.3', '25.0 ± 7.1'] in [
-        [row[0], *row[3:5]] for row in page.rows
-    ]
+    assert [rooms, '25.0 ± 7.1'] in [row[:2] for row in page.rows]
     assert page.links == []  # self-contained
     # One seed has no spread.
-    (one,) = paper_report.collect(
+    (one,) = paper_results.collect(
         *([ROW['4-conv3-fc7']], Path('wd'), ['generated'], [3])
     )
     assert one.values == {'mAP': {3: pytest.approx(30)}}

@@ -79,7 +79,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """List, or run and report."""
     args = parse_args(argv)
-    from mmxdistill.studies import paper, paper_report, paper_run
+    from mmxdistill.studies import (
+        paper,
+        paper_report,
+        paper_results,
+        paper_run,
+    )
 
     if args.list:
         print(paper_run.describe(paper.ROWS))
@@ -99,7 +104,7 @@ def main(argv: list[str] | None = None) -> int:
                 cores=args.cores,
                 options=args.snakemake,
             )
-    results = paper_report.collect(
+    results = paper_results.collect(
         paper.ROWS, work_dir, args.data or DATA, args.seeds
     )
     for path in paper_report.write_report(results, work_dir / 'paper'):
