@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmdet.structures import DetDataSample
 from mmengine.config import Config, ConfigDict
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from tiny_data import write_all
+from mmengine.structures import InstanceData
+from tiny_data import SIZE, write_all
 
 from mmxdistill import config_path
 from mmxdistill.models.networks import resolve_network
@@ -268,3 +270,27 @@ def test_step(steps, stem):
         kept = set(backbone(step.start))
         assert same(step.start, step.end) >= kept
         assert not step.trainable & kept
+
+
+@pytest.mark.parametrize(
+    'stem',
+    [s for s in LEAVES if re.match('fusion_caffenet-s_.*synthetic', s)],
+)
+def test_fused_row_is_the_mean_of_its_streams(steps, stem):
+    """Of the class scores before softmax, and of the box outputs."""
+    step = steps.take(stem)
+    model = MODELS.build(step.cfg.model).eval()
+    model.load_state_dict(step.end)
+    x = torch.randn(1, 6, *SIZE)
+    sample = DetDataSample(metainfo=dict(img_shape=SIZE, scale_factor=(1, 1)))
+    boxes = torch.tensor([[0.0, 0, 30, 20], [12, 8, 42, 38], [5, 5, 60, 40]])
+    sample.proposals = InstanceData(bboxes=boxes)
+    with torch.no_grad():
+        fused = model(x, [sample.clone()], mode='tensor')
+        alone = [
+            stream(model.part(name, x), [sample.clone()], mode='tensor')[-1]
+            for name, stream in model.streams.items()
+        ]
+    for found, *each in zip(fused, *(out[-2:] for out in alone), strict=True):
+        torch.testing.assert_close(found, sum(each) / len(each))
+        assert (each[0] - each[1]).abs().max() > 0

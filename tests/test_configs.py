@@ -8,7 +8,8 @@ from mmengine.config import Config
 
 import mmxdistill
 from mmxdistill.converters.nyud2 import CLASSES, COCO_TO_NYUD2
-from mmxdistill.models.networks import resolve_network
+from mmxdistill.models.features import FeatureExtractor
+from mmxdistill.models.networks import build_network, resolve_network
 from mmxdistill.studies.model_index import collect_models, index_files
 from mmxdistill.studies.paper_jobs import load_config as load
 
@@ -249,6 +250,34 @@ def test_geometry(name):
         assert geometries == ['rgb', 'hha']
     else:
         assert geometries[0] == geometries[1] != 'hha'
+
+
+def test_transfer_points_of_table_4():
+    """Channels of the small networks, and cells of a 64 x 96 image."""
+    points = dict(
+        pool1=(32, (9, 13)),
+        pool2=(64, (5, 7)),
+        conv3=(96, (5, 7)),
+        conv4=(96, (5, 7)),
+        pool5=(64, (2, 3)),
+        fc6=(256, ()),
+        fc7=(256, ()),
+    )
+    names = [*points, 'conv3-fc7']
+    for name in names:
+        stem = f'st_caffenet-s_caffenet-s_hha_{name}_2k_synthetic'
+        cfg = load(f'supervision_transfer/{stem}.py').model
+        chosen = [point.teacher for point in cfg.transfer_points]
+        assert chosen == [point.student for point in cfg.transfer_points]
+        assert '-'.join(chosen) == name
+        for role in ('teacher', 'student'):
+            network = build_network(cfg[role])
+            infos = FeatureExtractor(network, chosen, role, 3).infos
+            found = {
+                key: (info.channels, info.grids.get((64, 96), ()))
+                for key, info in infos.items()
+            }
+            assert found == {key: points[key] for key in chosen}
 
 
 def test_config_elsewhere_inherits_one_of_ours(tmp_path, monkeypatch):

@@ -8,8 +8,10 @@ from pathlib import Path
 from mmxdistill.studies.engine import run_steps
 from mmxdistill.studies.jobs import Step
 from mmxdistill.studies.paper import Row
+from mmxdistill.studies.paper_cost import expected_hours
 from mmxdistill.studies.paper_jobs import (
     lacking,
+    load_config,
     plan_rows,
     test_names,
     trainings_of,
@@ -32,7 +34,10 @@ def describe(rows: Sequence[Row]) -> str:
     Returns:
         str: Their text.
     """
-    lines = []
+    lines = [
+        'Hours of the full-size networks are those of the GPU of the paper, '
+        'projected from its only time, 2.5 h for 100K iterations of transfer.'
+    ]
     for row in rows:
         numbers = ', '.join(
             f'{metric} {"not at hand" if value is None else value}'
@@ -40,13 +45,22 @@ def describe(rows: Sequence[Row]) -> str:
         )
         lines.append(f'{row.id}: {row.table}, {row.what}; published {numbers}')
         for data, config in row.configs.items():
+            trained = trainings_of(config)
             lines += [
-                f'    {data}: {one}'
-                for one in dict.fromkeys([*trainings_of(config), config])
+                f'    {data}: {one}{_cost(one) if one in trained else ""}'
+                for one in dict.fromkeys([*trained, config])
             ]
             if reasons := lacking(row, data):
                 lines.append(f'    {data} blocked: {", ".join(reasons)}')
     return '\n'.join(lines)
+
+
+def _cost(config: str) -> str:
+    """Iterations of a training; of the full-size networks hours, too."""
+    iterations = load_config(config).train_cfg.max_iters
+    if config.endswith('_synthetic.py'):
+        return f' ({iterations} iterations)'
+    return f' ({iterations} iterations, about {expected_hours(config):.1f} h)'
 
 
 def run_rows(
