@@ -274,7 +274,8 @@ def test_report():
         f'supervision_transfer/{st}.py'
     ).train_dataloader.batch_size
     assert list(cells['Runs', '4-conv3-fc7'].values())[1:] == [
-        *(rooms, '0 3', '- / 50 / -', f'- / {batch / 0.5:.1f} / -'),
+        *(rooms, '25.0 ± 7.1', '0 3', '- / 50 / -'),
+        f'- / {batch / 0.5:.1f} / -',
         'conv3 0.350 ± 0.071, fc7 0.500 ± 0.000',
     ]
     for title in tables:
