@@ -18,6 +18,7 @@ extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon']
 # Fonts of the system, nothing from a network.
 html_theme = 'furo'
 html_title = f'mmxdistill {__version__}'
+pygments_dark_style = 'monokai'
 html_copy_source = False
 html_show_sourcelink = False
 html_static_path = ['_static']
