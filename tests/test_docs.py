@@ -131,7 +131,10 @@ def given():
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 255, (2, 48, 64, 3), np.uint8)
     depth = np.full((425, 560), 2000.0)
+    load = dict(type='LoadImageFromFile')
     return dict(
+        load_rgb=[load],
+        load_thermal=[load],
         first=frames[0],
         second=frames[1],
         depth_mm=depth,
