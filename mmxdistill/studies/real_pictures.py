@@ -130,3 +130,4 @@ def _draw(
         truth['labels'],
     )
     draw_detections(axes, matched, test.classes, boxes)
+    axes.title.set_fontsize(8)
