@@ -46,6 +46,9 @@ TESTED = {
     'tools/analysis_tools/proposal_recall.py': (
         'tests/test_tools/test_proposal_recall.py'
     ),
+    'tools/analysis_tools/real_pairs.py': (
+        'tests/test_studies/test_real_pairs.py'
+    ),
     'tools/analysis_tools/show_filters.py': (
         'tests/test_tools/test_show_filters.py'
     ),
@@ -94,6 +97,9 @@ TESTED = {
     ),
     'tools/model_converters/mm_to_caffe.py': (
         'tests/test_tools/test_model_converters.py'
+    ),
+    'tools/model_converters/select_classes.py': (
+        'tests/test_tools/test_select_classes.py'
     ),
     'tools/quickstart.sh': 'tests/test_tools/test_quickstart.py',
     'tools/run_tests.sh': 'tests/test_setup.py',

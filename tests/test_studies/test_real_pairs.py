@@ -1,5 +1,6 @@
 """Studies on real pairs: their rows, intervals and report."""
 
+import importlib.util
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -64,6 +65,21 @@ def test_arms_of_a_seed_see_the_same_labels(study, tmp_path):
     assert all(len(words) == 1 for words in labels.values())
     few = [words for (_, n), words in labels.items() if n == '20']
     assert few[0] != few[1]
+
+
+def test_list_prints_the_commands(tmp_path, capsys):
+    spec = importlib.util.spec_from_file_location(
+        'real_pairs_tool', TOOLS / 'analysis_tools' / 'real_pairs.py'
+    )
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    words = ['rgb_flow', '--list', '--seeds', '5', '--work-dir', str(tmp_path)]
+    tool.run(tool.parse_args(words))
+    lines = capsys.readouterr().out.splitlines()
+    study = STUDIES['rgb_flow']
+    steps = plan(study, tmp_path / 'rgb_flow', [5], TOOLS)
+    assert lines == list(map(str, steps))
+    assert not list(tmp_path.iterdir())
 
 
 def test_fewer_labels_are_some_of_more():
