@@ -152,7 +152,7 @@ def test_name_says_what_it_is(name):
 
 def test_zero_shot_detectors_have_the_classes_of_both_data_sets():
     for path in (CONFIGS / 'zero_shot').glob('*_nyud2-trainval.py'):
-        mapped = load(path.relative_to(CONFIGS)).model.classes
+        mapped = load(path.relative_to(CONFIGS).as_posix()).model.classes
         assert {old: new for new, old in mapped.items()} == COCO_TO_NYUD2
         assert list(mapped) == [c for c in CLASSES if c in mapped]
 
