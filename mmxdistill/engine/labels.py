@@ -53,8 +53,9 @@ def check_labels(model: nn.Module, dataset: Any) -> None:
     named = getattr(model, 'class_names', None)
     # As many as the heads have: a stream's config may name those of the data
     # set that it inherits.
-    fits = named is not None and len(named) == len(classes)
-    if fits and tuple(classes) != tuple(named):
+    if named is None or len(named) != len(classes):
+        return
+    if tuple(classes) != tuple(named):
         raise ValueError(
             f"the detector's classes are {list(named)}, in this order, but "
             f'those of the data set are {list(classes)}: write the same in '

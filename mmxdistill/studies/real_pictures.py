@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from matplotlib.figure import Figure
 
 from mmxdistill.studies.real_pairs import TestSet
 from mmxdistill.studies.real_report import Found, labelled, summarise
@@ -17,6 +16,9 @@ from mmxdistill.visualization.detections import (
     match_detections,
 )
 from mmxdistill.visualization.images import draw_image
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ['draw_curves', 'draw_sheet']
 
@@ -35,6 +37,8 @@ def draw_curves(
     Returns:
         Figure: A line per start; every seed is a dot.
     """
+    from matplotlib.figure import Figure
+
     figure = Figure((6, 4), layout='constrained')
     axes = figure.subplots()
     for start, arms in labelled(test).items():
@@ -89,6 +93,8 @@ def draw_sheet(
     Returns:
         Figure: Groups below each other, arms beside each other.
     """
+    from matplotlib.figure import Figure
+
     shown = {
         arm.what: next(iter(results[arm.test].values()))
         for arm in test.arms
