@@ -31,7 +31,6 @@ _TRANSFER = (
     'st_yolox-nano_yolox-nano_thermal_neck-both_60_roadscene.py'
 )
 _RGB = 'yolox/yolox_yolox-nano_rgb_copy_40_roadscene.py'
-_KAIST = 'yolox/yolox_yolox-nano_thermal_copy_40_kaist.py'
 _FUSION = 'late_fusion/fusion_yolox-nano_rgb-thermal_roadscene.py'
 _STARTS = dict(
     st='yolox/yolox_yolox-nano_thermal_st_40_roadscene.py',
@@ -76,13 +75,6 @@ def _jobs(seed: int) -> list[Job]:
             tests='transfer',
             seconds=20,
             shows='Tests the student under the head for RGB.',
-        ),
-        Evaluation(
-            name='zero_shot_kaist',
-            config=_KAIST,
-            tests='transfer',
-            seconds=20,
-            shows='Tests the student in another city.',
         ),
         Evaluation(
             name='explained',
@@ -152,7 +144,6 @@ def _once(name: str, config: str, shows: str) -> Job:
 _ONCE = [
     _once('rgb_on_rgb', _RGB, 'The teacher on visible light.'),
     _once('rgb_on_thermal', _STARTS['copy'], 'The teacher on thermal.'),
-    _once('rgb_on_kaist', _KAIST, 'The teacher on thermal, another city.'),
     Evaluation(
         name='fusion_rgb_equal',
         config=_FUSION,
@@ -192,10 +183,6 @@ def _all_images(path: str) -> str:
 def _test_split(path: str) -> str:
     split, time = _splits()[Path(path).stem]
     return time if split == 'test' else ''
-
-
-def _one_group(path: str) -> str:
-    return 'KAIST'
 
 
 RGB_THERMAL = Study(
@@ -281,23 +268,6 @@ split (70 images), which are 70 of the 108 of the first table.
             block=1,
             classes=_CLASSES,
             pooled=True,
-        ),
-        TestSet(
-            title='Another city: persons of 134 KAIST frames by day',
-            config=_KAIST,
-            arms=[
-                Arm(test='rgb_on_kaist', what='RGB net on thermal, as it is'),
-                Arm(test='zero_shot_kaist', what='transfer (zero-shot)'),
-            ],
-            claims=[
-                Claim(
-                    *('zero_shot_kaist', 'rgb_on_kaist'),
-                    'zero-shot > RGB net on thermal',
-                )
-            ],
-            group=_one_group,
-            block=10,
-            classes=('person',),
         ),
     ],
     transfers=['explained'],
