@@ -271,7 +271,7 @@ class PairedDataset(_Paired):
         """
         info = super().get_data_info(idx)
         path = info['img_path']
-        size = read_image_size(path) if osp.isfile(path) else None
+        size = read_image_size(path) if path else None
         if size is not None:
             info['width'], info['height'] = size
         return info

@@ -257,7 +257,7 @@ def test_bad_arguments(root, run):
 @pytest.mark.parametrize('method', ['supervision_transfer', 'late_fusion'])
 def test_real_pairs(data_root, name, method):
     configs = TOOL.parents[2] / 'configs' / method
-    (path,) = configs.glob(f'*_{name}.py')
+    (path,) = configs.glob(f'*_squeezenet_*_{name}.py')
     for config in dataset_configs(path).values():
         dataset = build_dataset(config)
         sample = load_sample(dataset, 0)

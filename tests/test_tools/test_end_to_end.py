@@ -24,8 +24,10 @@ from mmxdistill.registry import DATASETS, MODELS
 # Several runners in one process share what mmengine keeps by name.
 pytestmark = pytest.mark.filterwarnings('ignore:.*has been created')
 
-RGB = 'fast_rcnn/fast_rcnn_caffenet-s_rgb_*_synthetic.py'
-TRANSFER = 'supervision_transfer/st_caffenet-s_*_hha_pool5_*_synthetic.py'
+RGB = 'fast_rcnn/fast_rcnn_caffenet-s_rgb_2k_synthetic.py'
+TRANSFER = (
+    'supervision_transfer/st_caffenet-s_caffenet-s_hha_pool5_2k_synthetic.py'
+)
 SCRATCH = 'fast_rcnn/fast_rcnn_caffenet-s_hha_random_*_synthetic.py'
 HHA = 'fast_rcnn/fast_rcnn_caffenet-s_hha_st_*_synthetic.py'
 FUSION = 'late_fusion/fusion_caffenet-s_rgb-hha_synthetic.py'
@@ -380,7 +382,7 @@ def test_user_sees_one_error(workspace, tmp_path):
     shutil.copytree(workspace.path / 'data/synthetic_rgbd', data)
     make_depth_8_bit(data)
     done = workspace.train(workspace.find(SCRATCH), status=1, cwd=tmp_path)
-    assert done.stdout.count('Traceback') == 1
+    assert 'Traceback' not in done.stdout
     lines = done.stdout.splitlines()
     assert 'test_000001.png' in lines[-2] and 'uint8' in lines[-2]
     assert lines[-1].startswith('Mend or remove them')

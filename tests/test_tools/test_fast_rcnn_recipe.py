@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-RGB = 'fast_rcnn/fast_rcnn_caffenet-s_rgb_*_synthetic.py'
+RGB = 'fast_rcnn/fast_rcnn_caffenet-s_rgb_2k_synthetic.py'
 LAST = 'iter_6.pth'
 FAITHFUL = """
 model = dict(
