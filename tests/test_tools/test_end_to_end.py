@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from mmengine.runner import IterBasedTrainLoop
+from torch.utils.data import DataLoader
 
 from mmxdistill.engine.hooks import TransferCalibrationHook
 from mmxdistill.registry import DATASETS, MODELS
@@ -214,8 +216,10 @@ def test_two_processes(workspace, rgb, monkeypatch):
     runner = SimpleNamespace(
         model=alone,
         iter=0,
-        train_dataloader=SimpleNamespace(
-            dataset=DATASETS.build(cfg.train_dataloader.dataset)
+        train_dataloader=DataLoader(
+            DATASETS.build(cfg.train_dataloader.dataset),
+            batch_size=3,
+            collate_fn=pseudo_collate,
         ),
         logger=logging.getLogger(),
     )
