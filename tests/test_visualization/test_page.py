@@ -197,10 +197,13 @@ def check_gallery(browser):
     assert browser.run(shown) == 1
     # Boxes lie where they should: in parts of the picture.
     place = browser.run(
-        """(() => {
+        """(async () => {
         const box = document.querySelector('rect[data-score="0.300"]');
         box.classList.remove('below');
-        const a = document.querySelector('.zoom').getBoundingClientRect();
+        const zoom = document.querySelector('.zoom');
+        zoom.scrollIntoView();  // a picture out of sight has no size yet
+        await zoom.querySelector('img').decode();
+        const a = zoom.getBoundingClientRect();
         const b = box.getBoundingClientRect();
         return [(b.x - a.x) / a.width, (b.y - a.y) / a.height,
                 b.width / a.width, b.height / a.height];
