@@ -10,6 +10,7 @@ into its memo of 2^31, say) before it looks whether the file has that much.
 from __future__ import annotations
 
 import io
+import math
 import mmap
 import os
 import pickle
@@ -106,6 +107,38 @@ _KNOWN: dict[tuple[str, str], Callable[..., Any]] = {
 }
 
 
+def _check_dtype(dtype: np.dtype, state: Any) -> None:
+    """Refuse a state that NumPy would crash on: fields, or another size."""
+    simple = (
+        isinstance(state, tuple)
+        and len(state) >= 7
+        and state[1] in ('<', '>', '|', '=')
+        and state[2] is state[3] is state[4] is None
+        and state[5] in (-1, dtype.itemsize)
+        and isinstance(state[6], int)
+        and -1 <= state[6] <= 64
+        and dtype.kind in 'biufcSUO'
+    )
+    if not simple:
+        raise pickle.UnpicklingError(f'a dtype of state {state!r:.80}')
+
+
+def _check_array(state: Any) -> None:
+    """Refuse an array whose shape, type and content do not fit."""
+    shape, dtype, _, content = (
+        state[-4:] if isinstance(state, tuple) and len(state) > 3 else [()] * 4
+    )
+    if not (
+        isinstance(shape, tuple)
+        and all(isinstance(n, int) and n >= 0 for n in shape)
+        and isinstance(dtype, np.dtype)
+        and isinstance(content, list if dtype.hasobject else bytes)
+        and math.prod(shape) * (1 if dtype.hasobject else dtype.itemsize)
+        == len(content)
+    ):
+        raise pickle.UnpicklingError(f'an array of state {state!r:.80}')
+
+
 class _ArraysOnly(pickle._Unpickler):
     """Loads containers, numbers, strings and arrays, and runs nothing."""
 
@@ -131,8 +164,19 @@ class _ArraysOnly(pickle._Unpickler):
             raise pickle.UnpicklingError('an array is truncated')
         self.append(bytearray(content))
 
+    def load_build(self) -> None:
+        """Set the state of an object; NumPy trusts that of its own."""
+        state, target = self.stack[-1], self.stack[-2]
+        if isinstance(target, np.dtype):
+            _check_dtype(target, state)
+        elif isinstance(target, np.ndarray):
+            _check_array(state)
+        super().load_build()  # type: ignore[misc]
+
+    stack: list[Any]
     dispatch: ClassVar[dict[int, Callable[..., None]]] = {
         **pickle._Unpickler.dispatch,
+        pickle.BUILD[0]: load_build,
         pickle.BYTEARRAY8[0]: load_bytearray8,
     }
 

@@ -99,3 +99,21 @@ def test_damaged(file, content):
         read_pickle(file)
     with pytest.raises(FileNotFoundError, match='none'):
         read_pickle(file.with_name('none'))
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        # The state of a dtype with two items less: NumPy would crash.
+        (b'NNNJ\xff\xff\xff\xff', b'NJ\xff\xff\xff\xff'),
+        # More elements than there are bytes.
+        (b'K\x02\x85', b'K\x7f\x85'),
+    ],
+)
+def test_states_that_numpy_trusts_are_checked(tmp_path, change):
+    content = pickle.dumps(np.zeros(2), 2)
+    assert change[0] in content
+    path = tmp_path / 'a.pkl'
+    path.write_bytes(content.replace(*change))
+    with pytest.raises(ValueError, match=r'a\.pkl.* of state'):
+        read_pickle(path)
