@@ -2,6 +2,8 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from mmxdistill.parallel import available_cpus
 
@@ -10,6 +12,7 @@ __all__ = [
     'SPLITS',
     'add_jobs_option',
     'add_split_option',
+    'add_study_options',
     'positive_float',
     'positive_int',
     'split_names',
@@ -50,6 +53,62 @@ def add_jobs_option(parser: argparse.ArgumentParser) -> None:
         metavar='N',
         help='processes (default: one per CPU, here %(default)s)',
     )
+
+
+def add_study_options(
+    parser: argparse.ArgumentParser,
+    work_dir: str,
+    seeds: Sequence[int] | None,
+    without_seeds: str,
+) -> None:
+    """Add what studies share: ``--work-dir``, ``--seeds``, ``--snakemake``.
+
+    Args:
+        parser (ArgumentParser): Of the command line.
+        work_dir (str): Default of the folder.
+        seeds (Sequence[int], optional): Default of the seeds.
+        without_seeds (str): What happens without them.
+    """
+    parser.add_argument(
+        '--work-dir',
+        type=Path,
+        default=Path(work_dir),
+        help='folder of the runs and of the report (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--seeds',
+        nargs='+',
+        type=int,
+        action=_Seeds,
+        default=seeds,
+        help=f'random seeds (default: {without_seeds})',
+    )
+    parser.add_argument(
+        '--snakemake',
+        nargs=argparse.REMAINDER,
+        default=[],
+        metavar='OPTION',
+        help='the rest are options of snakemake, which runs the steps, such '
+        'as --executor slurm',
+    )
+
+
+class _Seeds(argparse.Action):
+    """Checks random seeds, and keeps the first of equal ones."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Store the seeds."""
+        if min(values) < 0:
+            parser.error('--seeds must not be negative')
+        if max(values) >= 2**32:  # NumPy's limit
+            parser.error(f'--seeds: {max(values)} is not below 2^32')
+        setattr(namespace, self.dest, list(dict.fromkeys(values)))
 
 
 def positive_float(text: str) -> float:

@@ -42,10 +42,6 @@ def test_commands(page):
             continue
         assert words[0] in ('bash', 'python'), words
         source = (ROOT / words[1]).read_text()
-        # Converters' options first: they use the others.
-        for module in ('converters/arguments', 'options'):
-            if f'mmxdistill.{module.replace("/", ".")}' in source:
-                source += (ROOT / f'mmxdistill/{module}.py').read_text()
         partner = {
             'tools/test.py': 'train.py',
             'tools/cache_teacher.py': 'train.py',
@@ -53,6 +49,10 @@ def test_commands(page):
         }.get(words[1])
         if partner is not None:
             source += (ROOT / 'tools' / partner).read_text()
+        # Converters' options first: they use the others.
+        for module in ('converters/arguments', 'options'):
+            if f'mmxdistill.{module.replace("/", ".")}' in source:
+                source += (ROOT / f'mmxdistill/{module}.py').read_text()
         for word in words[2:]:
             if word.startswith('--'):
                 assert word.split('=')[0] in source, (words, word)

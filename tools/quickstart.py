@@ -14,6 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mmxdistill.options import add_study_options
+
 TOOLS = Path(__file__).resolve().parent
 
 
@@ -23,19 +25,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         description='Train RGB and HHA detectors with and without supervision '
         'transfer, fuse them, and compare them in a table and pictures.'
     )
-    parser.add_argument(
-        '--work-dir',
-        type=Path,
-        default=Path('work_dirs/quickstart'),
-        help='folder for everything but the data (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--seeds',
-        nargs='+',
-        type=int,
-        default=[0],
-        help='repeat everything with these random seeds (default: 0)',
-    )
+    add_study_options(parser, 'work_dirs/quickstart', [0], '0')
     parser.add_argument(
         '--smoke',
         action='store_true',
@@ -47,18 +37,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         action='store_true',
         help='only print the commands, in an order in which they can be run',
     )
-    parser.add_argument(
-        '--snakemake',
-        nargs=argparse.REMAINDER,
-        default=[],
-        metavar='OPTION',
-        help='the rest are options of snakemake, which runs the steps',
-    )
-    args = parser.parse_args(argv)
-    if min(args.seeds) < 0:
-        parser.error('--seeds must not be negative')
-    args.seeds = list(dict.fromkeys(args.seeds))
-    return args
+    return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:

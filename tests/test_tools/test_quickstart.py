@@ -26,6 +26,7 @@ def tool():
     [
         (['--seeds', 'a'], "invalid int value: 'a'"),
         (['--seeds', '-1'], 'must not be negative'),
+        (['--seeds', '0', str(2**32)], '4294967296 is not below 2^32'),
         (['--fast'], 'unrecognized arguments: --fast'),
     ],
 )

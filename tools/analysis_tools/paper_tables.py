@@ -13,6 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmxdistill.cli import run_command
+from mmxdistill.options import add_study_options, positive_int
 
 TOOLS = Path(__file__).resolve().parents[1]
 DATA = ('nyud2', 'jhmdb', 'generated')
@@ -37,21 +38,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         choices=DATA,
         help='data sets (default: to run, generated; to report, all)',
     )
-    parser.add_argument(
-        '--seeds',
-        nargs='+',
-        type=int,
-        help='random seeds (default: to run, 0; to report, those there)',
-    )
-    parser.add_argument(
-        '--work-dir',
-        type=Path,
-        default=Path('work_dirs/paper'),
-        help='folder of the runs and of the report (default: %(default)s)',
+    add_study_options(
+        *(parser, 'work_dirs/paper', None), 'to run, 0; to report, those there'
     )
     parser.add_argument(
         '--cores',
-        type=int,
+        type=positive_int,
         default=2,
         help='commands at a time, each on one core (default: %(default)s)',
     )
@@ -61,16 +53,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='a few iterations on a few generated images, in WORK_DIR/smoke; '
         'its numbers mean nothing',
     )
-    parser.add_argument(
-        '--snakemake',
-        nargs=argparse.REMAINDER,
-        default=[],
-        metavar='OPTION',
-        help='the rest are options of snakemake, such as --executor slurm',
-    )
     args = parser.parse_args(argv)
-    if args.seeds and min(args.seeds) < 0:
-        parser.error('--seeds must not be negative')
     if args.smoke and set(args.data or ['generated']) != {'generated'}:
         parser.error('--smoke is for --data generated')
     return args

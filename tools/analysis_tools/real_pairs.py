@@ -11,6 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmxdistill.cli import run_command
+from mmxdistill.options import add_study_options, positive_int
 
 TOOLS = Path(__file__).resolve().parents[1]
 
@@ -27,37 +28,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--report', action='store_true', help='only report what is there'
     )
-    parser.add_argument(
-        '--seeds',
-        nargs='+',
-        type=int,
-        default=[0, 1, 2],
-        help='random seeds (default: 0 1 2)',
-    )
-    parser.add_argument(
-        '--work-dir',
-        type=Path,
-        default=Path('work_dirs/real_pairs'),
-        help='folder of the runs and reports (default: %(default)s)',
-    )
+    add_study_options(parser, 'work_dirs/real_pairs', [0, 1, 2], '0 1 2')
     parser.add_argument(
         '--cores',
-        type=int,
+        type=positive_int,
         default=1,
         help='commands at a time, each on one core (default: %(default)s)',
     )
-    parser.add_argument(
-        '--snakemake',
-        nargs=argparse.REMAINDER,
-        default=[],
-        metavar='OPTION',
-        help='the rest are options of snakemake',
-    )
-    args = parser.parse_args(argv)
-    if min(args.seeds) < 0:
-        parser.error('--seeds must not be negative')
-    args.seeds = list(dict.fromkeys(args.seeds))
-    return args
+    return parser.parse_args(argv)
 
 
 def run(args: argparse.Namespace) -> None:
