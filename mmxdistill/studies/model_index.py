@@ -51,6 +51,17 @@ METHODS = dict(
         '([how](../../docs/region_detection.md)). Published and ours: AP^r\n'
         'at IoU 0.5 in per cent, mean over the classes.',
     ),
+    yolox=(
+        'YOLOX',
+        "Detectors of one modality of the studies on real pairs, mmdet's\n"
+        'YOLOX ([how](../../docs/real_data.md#a-real-detector-as-teacher)).',
+    ),
+    zero_shot=(
+        'Zero-shot assembly',
+        'A transferred student below an RGB detector, for its classes\n'
+        '([how](../../docs/fusion.md#zero-shot-assembly)). Published and\n'
+        'ours: AP at IoU 0.5 in per cent, mean over the classes.',
+    ),
 )
 DATA = dict(
     jhmdb='JHMDB',
@@ -114,8 +125,11 @@ _INTRO = """\
 
 Teacher, student, points: of the transfer that a model starts from. Images/s:
 of its training, on the machine that [the results](../../docs/results) name.
-Published: of [the paper]({url}). A figure that nobody has
-measured is `missing`; `-` means that there is none.
+Published: of [the paper]({url}). `missing`: no
+table of the generated rooms, the kitchen or the road scenes has this figure
+(studies with arms of their own, such as
+[persons in flow](../../docs/results/rgb_flow.md), are not looked into); `-`:
+there is none.
 """
 
 
