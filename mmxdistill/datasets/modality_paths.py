@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import os.path as osp
@@ -15,7 +16,7 @@ from mmxdistill.datasets.coco_file import read_records
 from mmxdistill.datasets.lists import read_list
 from mmxdistill.text_files import read_text
 
-__all__ = ['ModalityPaths']
+__all__ = ['ModalityPaths', 'name_file']
 
 # What ends a file name for certain; in 'rgb/1305031453.359684' nothing does.
 _SUFFIXES = frozenset(
@@ -78,7 +79,8 @@ class ModalityPaths:
 
         Raises:
             KeyError: A template asks for a column that is not there.
-            ValueError: The list is none, or a line may be a name with blanks.
+            ValueError: The list is none, its first column no file name, or a
+                line may be a name with blanks.
         """
         samples = []
         explicit = None
@@ -93,7 +95,8 @@ class ModalityPaths:
                         f'{len(row)} columns? Put double quotes around names '
                         'with blanks, or tabs between columns'
                     )
-            samples.append(self._paths(row, dict(file_name=row[0])))
+            with name_file(path):
+                samples.append(self._paths(row, dict(file_name=row[0])))
         return samples
 
     def _splits_name(self, row: Sequence[str]) -> bool:
@@ -265,6 +268,15 @@ class ModalityPaths:
                     'one, or list the pairs in an ann_file'
                 )
         return files
+
+
+@contextlib.contextmanager
+def name_file(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Let the error about a record name the file that the record is in."""
+    try:
+        yield
+    except (KeyError, ValueError) as error:
+        raise type(error)(f"'{path}': {error.args[0]}") from None
 
 
 def _by_id(path: str) -> dict[Any, dict]:

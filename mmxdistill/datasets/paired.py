@@ -21,7 +21,7 @@ from mmxdistill.datasets.modality_boxes import (
     check_boxes_stay,
     choose_boxes,
 )
-from mmxdistill.datasets.modality_paths import ModalityPaths
+from mmxdistill.datasets.modality_paths import ModalityPaths, name_file
 from mmxdistill.datasets.proposal_file import (
     ProposalFile,
     ProposalTable,
@@ -78,10 +78,8 @@ class _Paired(BaseDetDataset):
     def _paths_of(
         self, record: dict[str, Any], ann_file: str | Path
     ) -> dict[str, str]:
-        try:
+        with name_file(ann_file):
             return self.modality_paths.of_record(record)
-        except (KeyError, ValueError) as error:
-            raise type(error)(f"'{ann_file}': {error.args[0]}") from None
 
     def _paths_info(self, paths: dict[str, str]) -> dict[str, Any]:
         info: dict[str, Any] = dict(

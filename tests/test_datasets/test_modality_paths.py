@@ -88,8 +88,14 @@ class TestList:
     def test_columns(self, tmp_path):
         found = listed(tmp_path, 'a b.png', rgb='{0}.jpg', x='{1}')
         assert found == [['a.jpg', 'b.png']]
-        with pytest.raises(KeyError, match="'x' asks for '2', but"):
+        with pytest.raises(
+            KeyError, match=r"list\.txt': .*'x' asks for '2', b"
+        ):
             listed(tmp_path, 'a b.png', rgb='{0}.jpg', x='{2}')
+        with pytest.raises(
+            ValueError, match=r"list\.txt': .*'\.' is no file n"
+        ):
+            listed(tmp_path, '.')
 
 
 class TestFolders:
