@@ -58,6 +58,19 @@ def test_last_of_equal_keys(tmp_path):
     assert bytes(store.get(key('a'))) == b'2'
 
 
+def test_last_of_equal_keys_that_is_still_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, '_MAX_RECENT', 0)
+    store = ShardStore(tmp_path)
+    for value in (b'1', b'2'):
+        before = set(tmp_path.iterdir())
+        store.put(key('a'), value)
+        store.flush()
+    (last,) = set(tmp_path.iterdir()) - before
+    last.unlink()
+    store.get(key('a'))  # learns that it has gone
+    assert bytes(store.get(key('a'))) == b'1'
+
+
 def test_many_keys_are_merged_into_a_table(tmp_path, monkeypatch):
     monkeypatch.setattr(shards, '_MAX_RECENT', 10)
     monkeypatch.setattr(shards, '_MAX_OPEN', 2)

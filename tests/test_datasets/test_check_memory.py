@@ -59,12 +59,14 @@ def memory(folder):
     return path
 
 
-def test_what_has_passed_is_not_opened_again(folder):
+def test_what_has_passed_is_not_opened_again(folder, monkeypatch):
     assert checked(folder, range(3)) == [0, 1, 2]
     assert checked(folder) == [3, 4]
     assert checked(folder) == []
     assert memory(folder).stat().st_size < 100
     assert checked(folder, setting=1) == [0, 1, 2, 3, 4]
+    monkeypatch.setattr(check_memory.cv2, '__version__', 'another')
+    assert checked(folder) == [0, 1, 2, 3, 4]
 
 
 def test_changed_files_are_checked_again(folder):
@@ -123,6 +125,16 @@ def test_two_processes_add_to_each_other(folder):
     second.add([2, 2**64 - 1])
     found = CheckMemory.of_loader(loader).known.tolist()
     assert found == [1, 2, 2**64 - 1]
+
+
+def test_old_states_do_not_fill_it(folder, monkeypatch):
+    monkeypatch.setattr(check_memory, '_ROOM', 2)
+    memory = CheckMemory.of_loader(Loader())
+    memory.add(range(4))
+    memory.add([4, 5])
+    assert memory.known.tolist() == [*range(6)]
+    memory.add([9])
+    assert memory.known.tolist() == [9]
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(folder, monkeypatch):
