@@ -25,6 +25,8 @@ _SUFFIXES = frozenset(
     '.webp'.split()
 )
 _SHOWN = 3
+# Of a modality.
+_SETTINGS = frozenset(['ann_file', 'missing_channels', 'path', 'pipeline'])
 
 
 class ModalityPaths:
@@ -35,7 +37,8 @@ class ModalityPaths:
         data_root (str): Root of the data set.
 
     Raises:
-        ValueError: There is no modality, or a template is none.
+        ValueError: There is no modality, a template is none, or a setting of
+            a modality is unknown.
     """
 
     def __init__(self, modalities: dict[str, Any], data_root: str) -> None:
@@ -52,6 +55,11 @@ class ModalityPaths:
         for name, spec in modalities.items():
             template = spec
             if isinstance(spec, Mapping):
+                if unknown := set(spec) - _SETTINGS:
+                    raise ValueError(
+                        f"modality '{name}' of the data set has "
+                        f'{sorted(unknown)}; it takes {sorted(_SETTINGS)}'
+                    )
                 template = spec.get('path')
                 if spec.get('missing_channels'):
                     self.optional.add(name)

@@ -194,3 +194,10 @@ class TestRecord:
 def test_templates_that_are_none(modalities, message):
     with pytest.raises(ValueError, match=message):
         ModalityPaths(modalities, '')
+
+
+def test_setting_that_is_none():
+    # 'missing_channel' would let a run end at the first gap, 'pth' is nothing.
+    spec = dict(path='t/{stem}.png', pipeline=[], missing_channel=3)
+    with pytest.raises(ValueError, match=r"'x' .* has \['missing_channel'\]"):
+        ModalityPaths(dict(rgb='c/{stem}.png', x=spec), '')
