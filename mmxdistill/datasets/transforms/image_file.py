@@ -225,7 +225,9 @@ def _scan_jpeg(content: bytes) -> tuple[int, bool]:
 
 
 def check_stock_loader(
-    loader: mmcv.transforms.LoadImageFromFile, path: str
+    loader: mmcv.transforms.LoadImageFromFile,
+    path: str,
+    content: bytes | None = None,
 ) -> None:
     """Refuse a file that mmcv's loader would load wrongly, by its header.
 
@@ -236,15 +238,17 @@ def check_stock_loader(
 
     Args:
         loader (LoadImageFromFile): The transform of mmcv or mmdet.
-        path (str): The file; not looked at unless it is local, or in
-            a shard.
+        path (str): The file.
+        content (bytes, optional): Of the file. Defaults to what is read from
+            it if it is local, or in a shard; others are not fetched twice.
 
     Raises:
         ValueError: Use another loader or another file.
     """
-    if not os.path.isfile(path) and not path.startswith('tar://'):
-        return
-    content = read_bytes(path)
+    if content is None:
+        if not os.path.isfile(path) and not path.startswith('tar://'):
+            return
+        content = read_bytes(path)
     check_header(content, path)
     head = content[:26]
     webp = _WEBP.match(head)

@@ -13,7 +13,6 @@ from PIL import UnidentifiedImageError
 
 from mmxdistill.datasets.transforms.channels import stack_channels
 from mmxdistill.datasets.transforms.image_file import (
-    check_header,
     check_stock_loader,
     read_bytes,
 )
@@ -204,9 +203,8 @@ class LoadModalities(BaseTransform):
             place = self._place(name, samples, results, paths)
             steps = self.pipelines[name].transforms
             if isinstance(steps[0], LoadImageFromFile):
-                # It fills the missing part of a photograph with grey.
                 content = read_bytes(paths[name], steps[0].backend_args)
-                check_header(content, paths[name])
+                check_stock_loader(steps[0], paths[name], content)
             opened = steps[: self.registered.get(name, 1)]
             sample = self._run(name, paths, {**results, **place}, opened)
             samples[name] = sample

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from mmcv.transforms import LoadImageFromFile
+from mmengine.fileio import LocalBackend, register_backend
 from PIL import Image
 
 from mmxdistill.converters.images import read_image as read_for_converter
@@ -360,6 +361,21 @@ def test_more_than_eight_bits_of_every_format(tmp_path, suffix):
     load = LoadModalities(dict(a=[COLOUR]))
     with pytest.raises(ValueError, match=rf"a\.{suffix}' has more than 8"):
         load(dict(img_path=path))
+
+
+def test_more_than_eight_bits_elsewhere(tmp_path):
+    """A file that is not under its name, but where the file backend looks."""
+
+    class Elsewhere(LocalBackend):
+        def get(self, filepath):
+            return super().get(tmp_path / filepath)
+
+    register_backend('elsewhere', Elsewhere, force=True)
+    cv2.imwrite(str(tmp_path / 'a.png'), GRAY.astype(np.uint16) * 16)
+    stock = dict(COLOUR, backend_args=dict(backend='elsewhere'))
+    load = LoadModalities(dict(a=[stock]))
+    with pytest.raises(ValueError, match=r"a\.png' has more than 8 bits"):
+        load.check(dict(img_path='a.png'))
 
 
 def test_no_image_is_named_by_pillow_too(tmp_path):
