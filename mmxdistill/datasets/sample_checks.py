@@ -1,14 +1,13 @@
 """What can be wrong with a sample of a data set."""
 
 import hashlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
+from mmengine.fileio import get
 
 from mmxdistill.datasets.proposal_file import proposal_boxes
 from mmxdistill.datasets.transforms import LoadDepthFromFile, LoadModalities
@@ -125,9 +124,10 @@ def check_sample(sample: Sample) -> Finding:
 
 
 def _digest(path: str) -> str | None:
-    if not os.path.isfile(path):
+    try:
+        return hashlib.sha256(get(path)).hexdigest()
+    except Exception:  # of any file backend; the loader will tell
         return None
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def image_steps(sample: Sample) -> Iterator[tuple[str, str, Any]]:

@@ -10,6 +10,7 @@ from mmxdistill.converters.shards import pack_shards
 from mmxdistill.datasets import PairedDataset, ResumableInfiniteSampler
 from mmxdistill.datasets import ShardedPairedDataset as Sharded
 from mmxdistill.datasets.check_memory import CheckMemory
+from mmxdistill.datasets.sample_checks import Sample, check_sample
 from mmxdistill.datasets.shards import write_index
 
 LOAD = dict(
@@ -89,6 +90,18 @@ def test_parts_of_it(root):
     assert only['data_samples'].modalities == ('x',)
     info = shards(root).get_data_info(2)
     assert (info['width'], info['height']) == (25, 22)
+
+
+def test_copies_in_two_splits_are_found(root):
+    """By what the files hold, in shards or not."""
+    (one, other) = (
+        check_sample(
+            Sample('a', d.get_data_info(1), d.pipeline.transforms[0], [])
+        )
+        for d in (files(root), shards(root))
+    )
+    assert one.digest == other.digest is not None
+    assert not one.problems + other.problems
 
 
 def test_packing_again_keeps_what_is_there(root):
