@@ -17,7 +17,7 @@ from mmengine.logging import print_log
 
 import mmxdistill
 from mmxdistill.atomic import atomic_write
-from mmxdistill.datasets.shards import find_file
+from mmxdistill.datasets.shards import on_disk
 
 __all__ = ['CheckMemory', 'cache_folder']
 
@@ -117,7 +117,7 @@ class CheckMemory:
         """
         try:
             paths = loader.paths(info)
-            stats = [os.stat(_on_disk(path)) for path in paths.values()]
+            stats = [os.stat(on_disk(path)) for path in paths.values()]
         except (OSError, KeyError, ValueError):
             return None
         state = (
@@ -153,9 +153,3 @@ class CheckMemory:
         except OSError as error:
             print_log(f"'{self.path}' is not written: {error}", 'current')
         self.known = both
-
-
-def _on_disk(path: str) -> str:
-    """A file, or the shard that it is in."""
-    place = find_file(path)
-    return path if place is None else place.shard

@@ -23,7 +23,7 @@ from mmengine.fileio import BaseStorageBackend, register_backend
 from mmxdistill.atomic import atomic_write
 from mmxdistill.text_files import read_json
 
-__all__ = ['ShardBackend', 'ShardIndex', 'find_file', 'write_index']
+__all__ = ['ShardBackend', 'ShardIndex', 'on_disk', 'write_index']
 
 _BLOCK = 512  # of a tar file, whose headers are one
 _NAME = 100
@@ -45,6 +45,12 @@ def find_file(path: str | os.PathLike[str]) -> Place | None:
     if match is None:
         return None
     return Place(match[1], match[2], int(match[3]), int(match[4]))
+
+
+def on_disk(path: str) -> str:
+    """The file of a path, or the shard that it is in."""
+    place = find_file(path)
+    return path if place is None else place.shard
 
 
 def _header(content: bytes) -> tuple[bytes, int] | None:

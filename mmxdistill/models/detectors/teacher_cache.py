@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from mmdet.structures import SampleList
 from torch import Tensor
 
+from mmxdistill.datasets.shards import on_disk
 from mmxdistill.models.detectors.cache_origin import (
     claim,
     describe_teachers,
@@ -324,7 +326,7 @@ def _file_facts(path: str | None) -> list[Any]:
     if path is None:
         return [None]
     try:
-        info = Path(path).stat()
+        info = os.stat(on_disk(path))
     except OSError:
         return [path]
     return [path, info.st_size, info.st_mtime_ns]

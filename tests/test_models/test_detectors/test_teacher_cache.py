@@ -9,11 +9,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmdet.structures import DetDataSample
 from mmengine.registry import FUNCTIONS
 from nets import backbone, fast_rcnn, preprocessor
 
 from mmxdistill.engine.hooks.teacher_cache import open_cache
-from mmxdistill.models.detectors.teacher_cache import build_cache
+from mmxdistill.models.detectors.teacher_cache import TeacherCache, build_cache
 from mmxdistill.registry import DATASETS, MODELS
 
 FLIP = dict(type='RandomFlip', prob=0.5)
@@ -241,6 +242,19 @@ def test_several_teachers(root):
     os.utime(image, ns=(1, 1))
     with pytest.raises(AssertionError, match='the teacher runs'):
         model.raw_features(inputs, samples)
+
+
+def test_image_of_a_changed_shard_is_another(tmp_path):
+    shard = tmp_path / 'a.tar'
+    shard.touch()
+    reads, slices = dict(teacher=['rgb']), dict(rgb=slice(3))
+    cache = TeacherCache(str(tmp_path / 'store'), reads, slices)
+    path = f'tar://{shard}/a.png#512+9'
+    sample = DetDataSample(metainfo=dict(img_path=path))
+    key = cache.key(sample, (32, 32))
+    assert cache.key(sample, (32, 32)) == key
+    os.utime(shard, ns=(1, 1))
+    assert cache.key(sample, (32, 32)) != key
 
 
 def test_mixed_precision_is_as_precise(root):
