@@ -8,11 +8,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from mmxdistill.datasets.proposal_file import (
-    ProposalFile,
-    check_corners,
-    proposal_boxes,
-)
+from mmxdistill.datasets.proposal_boxes import check_corners, proposal_boxes
+from mmxdistill.datasets.proposal_file import ProposalFile
 from mmxdistill.datasets.proposal_search import ProposalSearch
 from mmxdistill.options import PROPOSAL_METHODS
 

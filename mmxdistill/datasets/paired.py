@@ -22,11 +22,8 @@ from mmxdistill.datasets.modality_boxes import (
     choose_boxes,
 )
 from mmxdistill.datasets.modality_paths import ModalityPaths, name_file
-from mmxdistill.datasets.proposal_file import (
-    ProposalFile,
-    ProposalTable,
-    find_proposal_file,
-)
+from mmxdistill.datasets.proposal_boxes import ProposalTable
+from mmxdistill.datasets.proposal_file import ProposalFile, find_proposal_file
 from mmxdistill.datasets.samplers import DrawIndex
 from mmxdistill.datasets.transforms.stock import check_data_set
 from mmxdistill.registry import DATASETS

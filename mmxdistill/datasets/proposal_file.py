@@ -12,22 +12,25 @@ import os
 import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from mmxdistill.atomic import atomic_write
+from mmxdistill.datasets.proposal_boxes import (
+    ImageProposals,
+    ProposalTable,
+    check_corners,
+    field_of,
+    proposal_boxes,
+)
 from mmxdistill.safe_pickle import read_pickle
 from mmxdistill.text_files import read_json
 
 __all__ = [
-    'ImageProposals',
     'ProposalFile',
-    'ProposalTable',
-    'check_corners',
     'find_proposal_file',
     'image_names',
-    'proposal_boxes',
     'write_proposals',
 ]
 
@@ -41,18 +44,6 @@ Key = str | int
 # What the data sets of this process took from a file: two data sets (train
 # and test, say) must not take the same boxes for different images either.
 _taken: dict[tuple[str, int, int], dict[Key, str]] = {}
-
-
-class ImageProposals(NamedTuple):
-    """Proposals of an image, best first.
-
-    Args:
-        bboxes (np.ndarray): float32 (n, 4), xyxy in pixels.
-        scores (np.ndarray): float32 (n,), falling.
-    """
-
-    bboxes: np.ndarray
-    scores: np.ndarray
 
 
 def _parts(path: str | os.PathLike[str]) -> tuple[str, ...]:
@@ -107,131 +98,6 @@ def find_proposal_file(config: Mapping[str, Any]) -> str | None:
     raise FileNotFoundError(
         f'proposal_file is neither {places[0]} nor {places[1]}; {_MAKE}'
     )
-
-
-def proposal_boxes(entry: Any) -> ImageProposals:
-    """Get the boxes of an image out of an entry of a proposal file.
-
-    Args:
-        entry (Any): A dict or ``InstanceData`` with ``bboxes`` and, if they
-            are known, ``scores``, or an array (n, 4) or, with scores, (n, 5),
-            as mmdet 2 has it.
-
-    Returns:
-        ImageProposals: Boxes, sorted by falling scores. Without scores they
-        keep their order.
-
-    Raises:
-        ValueError: The entry is something else.
-    """
-    boxes, scores = _field(entry, 'bboxes'), _field(entry, 'scores')
-    if boxes is None:
-        if not isinstance(entry, (np.ndarray, list)):
-            raise ValueError(
-                f'a {type(entry).__name__} instead of a dict or InstanceData '
-                "with 'bboxes'"
-            )
-        boxes = entry
-    boxes = _floats(boxes, 'bboxes')
-    if scores is None and boxes.ndim == 2 and boxes.shape[1] == 5:
-        boxes, scores = boxes[:, :4], boxes[:, 4]
-    if boxes.size == 0:
-        boxes = boxes.reshape(0, 4)
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise ValueError(f'bboxes of shape {boxes.shape}, expected (n, 4)')
-    if scores is None:
-        return ImageProposals(boxes, np.zeros(len(boxes), np.float32))
-    scores = _floats(scores, 'scores').reshape(-1)
-    if len(scores) != len(boxes):
-        raise ValueError(f'{len(scores)} scores for {len(boxes)} bboxes')
-    if (np.diff(scores) > 0).any():  # the first n are taken as the n best
-        order = np.argsort(-scores, kind='stable')
-        boxes, scores = boxes[order], scores[order]
-    return ImageProposals(boxes, scores)
-
-
-def check_corners(found: ImageProposals) -> None:
-    """Check that boxes are such, whatever the image.
-
-    Args:
-        found (ImageProposals): The boxes.
-
-    Raises:
-        ValueError: A box or a score is not finite, or a corner is on the
-            wrong side of the other.
-    """
-    boxes = found.bboxes
-    if not (np.isfinite(boxes).all() and np.isfinite(found.scores).all()):
-        raise ValueError('a box or a score is not finite (NaN or inf)')
-    wrong = (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
-    if wrong.any():
-        raise ValueError(
-            'boxes must be x1, y1, x2, y2 in pixels; is '
-            f'{boxes[wrong][0].tolist()} x, y, width, height?'
-        )
-
-
-def _field(entry: Any, name: str) -> Any:
-    found = (
-        entry.get(name)
-        if isinstance(entry, Mapping)
-        else getattr(entry, name, None)
-    )
-    return getattr(found, 'tensor', found)  # of HorizontalBoxes
-
-
-def _floats(values: Any, name: str) -> np.ndarray:
-    try:
-        return np.asarray(values, np.float32)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f'{name} are no numbers: {error}') from None
-
-
-class ProposalTable:
-    """Proposals of all samples of a data set, in two arrays.
-
-    A data set serialises its samples and copies them for every worker;
-    proposals stay outside of that.
-
-    Args:
-        proposals (Iterable[ImageProposals]): Of each sample.
-    """
-
-    def __init__(self, proposals: Iterable[ImageProposals]) -> None:
-        found = list(proposals)
-        self._ends = np.cumsum([len(p.bboxes) for p in found], dtype=int)
-        total = int(self._ends[-1]) if found else 0
-        self._boxes = np.empty((total, 4), np.float32)
-        self._scores = np.empty(total, np.float32)
-        for index, item in enumerate(found):
-            part = self._slice(index)
-            self._boxes[part], self._scores[part] = item
-        for array in (self._boxes, self._scores):
-            array.flags.writeable = False  # the samples are views
-
-    def _slice(self, index: int) -> slice:
-        start = int(self._ends[index - 1]) if index else 0
-        return slice(start, int(self._ends[index]))
-
-    def __len__(self) -> int:
-        """Number of samples."""
-        return len(self._ends)
-
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        """Proposals of a sample, as ``LoadProposals`` takes them.
-
-        Args:
-            index (int): From 0.
-
-        Returns:
-            dict: ``bboxes`` (n, 4) and ``scores`` (n,), read-only float32.
-        """
-        part = self._slice(index)
-        return dict(bboxes=self._boxes[part], scores=self._scores[part])
-
-    def __deepcopy__(self, memo: dict) -> ProposalTable:
-        """Sub-sets of a data set share its table: nobody changes it."""
-        return self
 
 
 class ProposalFile:
@@ -289,11 +155,11 @@ class ProposalFile:
                     yield key if slash else key.replace('\\', '/'), entry
                 return
         elif isinstance(content, list):
-            named = all(_field(item, 'img_path') for item in content)
+            named = all(field_of(item, 'img_path') for item in content)
             if content and named:
                 for item in content:
-                    path = '/'.join(_parts(_field(item, 'img_path'))[1:])
-                    yield path, _field(item, 'pred_instances')
+                    path = '/'.join(_parts(field_of(item, 'img_path'))[1:])
+                    yield path, field_of(item, 'pred_instances')
                 return
             yield from enumerate(content)
             return

@@ -9,7 +9,7 @@ import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmengine.fileio import get
 
-from mmxdistill.datasets.proposal_file import proposal_boxes
+from mmxdistill.datasets.proposal_boxes import proposal_boxes
 from mmxdistill.datasets.transforms import LoadDepthFromFile, LoadModalities
 from mmxdistill.datasets.transforms.image_file import check_stock_loader
 

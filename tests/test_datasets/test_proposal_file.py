@@ -1,4 +1,3 @@
-import copy
 import json
 import os
 import pickle
@@ -12,10 +11,8 @@ from mmengine.structures import InstanceData
 from mmxdistill.datasets import proposal_file
 from mmxdistill.datasets.proposal_file import (
     ProposalFile,
-    ProposalTable,
     find_proposal_file,
     image_names,
-    proposal_boxes,
     write_proposals,
 )
 
@@ -213,24 +210,6 @@ class TestContent:
         np.testing.assert_array_equal(table[0]['bboxes'], [[1, 2, 3, 4]])
         np.testing.assert_array_equal(table[0]['scores'], [0])
 
-    def test_no_boxes(self):
-        assert proposal_boxes(dict(bboxes=np.zeros(0))).bboxes.shape == (0, 4)
-
-    @pytest.mark.parametrize(
-        ('item', 'message'),
-        [
-            (dict(boxes=1), 'dict instead of a dict or InstanceData with'),
-            (None, 'NoneType instead'),
-            (dict(bboxes=np.ones((3, 6))), r'shape \(3, 6\)'),
-            (dict(bboxes='x'), 'bboxes are no numbers'),
-            (dict(bboxes=[[1, 2], [1]]), 'bboxes are no numbers'),
-            (dict(bboxes=np.ones((3, 4)), scores=[1]), '1 scores for 3'),
-        ],
-    )
-    def test_other_entries(self, item, message):
-        with pytest.raises(ValueError, match=message):
-            proposal_boxes(item)
-
     @pytest.mark.parametrize(
         ('content', 'message'),
         [
@@ -272,16 +251,6 @@ class TestContent:
                 ProposalFile(path).table([name])
         with pytest.raises(KeyError, match=r"for 1 of 1.*'b/1\.png'"):
             ProposalFile(path).table(['b/1.png'])
-
-
-def test_table_is_shared_and_read_only():
-    table = ProposalTable(map(proposal_boxes, (boxes(1)[0], boxes(2, 0)[0])))
-    assert len(table) == 2
-    assert table[1]['bboxes'].shape == (0, 4)
-    assert copy.deepcopy(table) is table
-    with pytest.raises(ValueError, match='read-only'):
-        table[0]['bboxes'][:] = 0
-    assert len(pickle.loads(pickle.dumps(table))) == 2
 
 
 def test_places_of_the_file(tmp_path, monkeypatch):
