@@ -11,7 +11,9 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 
+from mmxdistill.datasets.transforms.left_to_device import DeviceResize
 from mmxdistill.datasets.transforms.stock import check_data_set
+from mmxdistill.models.data_preprocessors.device_resize import resize_images
 from mmxdistill.registry import MODELS, TRANSFORMS
 
 GREY_LEVELS = 1e-3
@@ -119,6 +121,20 @@ def test_equals_the_loader(case, before):
             a.gt_instances.bboxes, b.gt_instances.bboxes
         )
         torch.testing.assert_close(a.proposals.bboxes, b.proposals.bboxes)
+
+
+def test_equal_images_with_scales_of_their_own():
+    images = list(torch.arange(24).view(2, 1, 3, 4))
+    resizes = [
+        DeviceResize(
+            factor, (3, 4), (3 * factor, 4 * factor), (False,) * 2, ''
+        )
+        for factor in (1, 2)
+    ]
+    found = resize_images(images, resizes)
+    assert [x.shape for x in found] == [(1, 3, 4), (1, 6, 8)]
+    for image, resize, one in zip(images, resizes, found, strict=True):
+        assert torch.equal(one, resize_images([image], [resize])[0])
 
 
 @pytest.mark.parametrize('channels', [1, 3, 5])
