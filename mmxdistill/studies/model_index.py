@@ -2,7 +2,7 @@
 
 Everything in it is read: networks, modalities and iterations from the
 configs, the published numbers from the rows of the paper, ours from the
-tables in ``docs/results``. What nobody has run is missing there.
+tables in ``docs/results``. What these do not have is missing there.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class Model:
         iterations: Of its own training.
         data: Data set that it is trained and tested on.
         published: Metric in the paper, as text.
-        ours: Metric here, as text, ``'missing'`` if nobody ran it.
+        ours: Metric here, as text, ``'missing'`` if no table has it.
         speed: Images a second of the training, likewise.
     """
 
