@@ -310,6 +310,9 @@ class TestAnotherStore:
         statistics['modalities']['rgb']['bgr_to_rgb'] = True
         with pytest.raises(ValueError, match=r'rgb\.bgr_to_rgb is false th'):
             self.opened(root, data_preprocessor=statistics)
+        padded = dict(preprocessor('rgb', 'hha'), pad_value=9)
+        with pytest.raises(ValueError, match='pad_value is 0.0 there and 9'):
+            self.opened(root, data_preprocessor=padded)
 
     def test_loading(self, root):
         gray = [dict(type='LoadImageFromFile', color_type='unchanged')]
