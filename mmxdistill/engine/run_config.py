@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
+from mmengine.model import is_model_wrapper
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner, find_latest_checkpoint
@@ -20,6 +21,7 @@ from mmxdistill import compat, registry
 from mmxdistill.cli import own_message
 from mmxdistill.engine.config_text import format_once
 from mmxdistill.engine.labels import check_labels
+from mmxdistill.engine.loaded_weights import check_file, watch_loading
 from mmxdistill.models.detectors import SupervisionTransfer
 from mmxdistill.models.pretrained import check_initializers
 from mmxdistill.parallel import describe_error
@@ -313,10 +315,20 @@ def build_runner(cfg: Config, loop: str) -> Runner:
     """
     try:
         with registry_hints():
+            start = cfg.get('load_from')
+            if start:
+                check_file(start)
             build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
             runner = build(format_once(cfg))
-            model = getattr(runner.model, 'module', runner.model)
-            if not (cfg.get('load_from') or cfg.get('resume')):
+            model = runner.model
+            if is_model_wrapper(model):
+                model = model.module
+            model = getattr(model, 'module', model)  # of test-time views
+            if start:
+                # A fusion checks its streams, which have their own files.
+                whole = loop == 'test' and not hasattr(model, 'check_loaded')
+                watch_loading(model, start, whole, ConfigError)
+            if not (start or cfg.get('resume')):
                 # Of a fusion; later it would fail at the first batch.
                 getattr(model, 'check_loaded', list)()
                 check_initializers(model)

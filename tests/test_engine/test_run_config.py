@@ -5,6 +5,7 @@ import pytest
 from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.runner import Runner
+from torch import nn
 
 from mmxdistill.engine import run_config
 from mmxdistill.engine.run_config import add_flipped_views
@@ -138,14 +139,14 @@ def test_not_clear_how_to_mirror(changes, message):
 def test_data_of_validation_are_met_before_training(monkeypatch, loop, error):
     class Stub:
         def __init__(self, cfg):
-            self.model = None
+            self.model = nn.Linear(1, 1)
 
         def __getattr__(self, name):
             if name == f'{loop}_loop':
                 raise error
 
     monkeypatch.setattr(Runner, 'from_cfg', Stub)
-    cfg = Config(dict(load_from='a.pth'))
+    cfg = Config(dict(load_from=__file__))
     with pytest.raises(run_config.ConfigError, match=str(error)):
         run_config.build_runner(cfg, 'train')
     if loop == 'val':
