@@ -277,12 +277,14 @@ class _Pool:
         if self._processes:
             return self._submit(chunk)
         others = {child.pid for child in multiprocessing.active_children()}
-        future = self._submit(chunk)  # the first starts all processes
-        self._processes = {
-            child.pid: child
-            for child in multiprocessing.active_children()
-            if child.pid not in others
-        }
+        # An interrupt meanwhile would leave processes that nobody ends.
+        with _deferred_interrupt():
+            future = self._submit(chunk)  # the first starts all processes
+            self._processes = {
+                child.pid: child
+                for child in multiprocessing.active_children()
+                if child.pid not in others
+            }
         return future
 
     def _submit(self, chunk: list[int]) -> Future:
@@ -421,6 +423,24 @@ def _one_thread() -> Iterator[None]:
     finally:
         for restore, number in undo:
             restore(number)
+
+
+@contextlib.contextmanager
+def _deferred_interrupt() -> Iterator[None]:
+    """Answer a Ctrl-C at the end of the block only."""
+    handler = signal.getsignal(signal.SIGINT)
+    main = threading.current_thread() is threading.main_thread()
+    if not main or not callable(handler):  # no KeyboardInterrupt comes here
+        yield
+        return
+    signals: list[tuple[int, Any]] = []
+    signal.signal(signal.SIGINT, lambda *args: signals.append(args))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if signals:
+            handler(*signals[0])
 
 
 def _chunked(indices: Iterable[int], size: int) -> Iterator[list[int]]:

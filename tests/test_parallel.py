@@ -1,10 +1,14 @@
 import faulthandler
+import multiprocessing
 import os
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
+from threading import Timer
+from typing import Any
 
 import cv2
 import pytest
@@ -169,17 +173,31 @@ def test_few_tasks_are_submitted_ahead(
     assert max(open_tasks) <= 6
 
 
-def interrupt_parent(item: int) -> None:
-    if item == 0:
-        os.kill(os.getppid(), signal.SIGINT)
+def wait_long(item: int, folder: Path) -> None:
     time.sleep(60)
+    (folder / f'{item}').touch()
 
 
-def test_interrupt_ends_the_processes() -> None:
-    started = time.monotonic()
+@pytest.mark.parametrize('at_start', [True, False])
+def test_interrupt_ends_the_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_start: bool
+) -> None:
+    def submit(pool: ProcessPoolExecutor, *args: Any) -> Any:
+        future = start(pool, *args)
+        if at_start:  # the processes run, and the caller does not know them
+            os.kill(os.getpid(), signal.SIGINT)
+        else:
+            Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+            monkeypatch.undo()
+        return future
+
+    start = ProcessPoolExecutor.submit
+    monkeypatch.setattr(ProcessPoolExecutor, 'submit', submit)
+    others = multiprocessing.active_children()
     with pytest.raises(KeyboardInterrupt):
-        map_parallel(interrupt_parent, range(4), 2)
-    assert time.monotonic() - started < 30  # not the minute of an item
+        map_parallel(partial(wait_long, folder=tmp_path), range(4), 2)
+    assert multiprocessing.active_children() == others
+    assert not list(tmp_path.iterdir())  # nobody waited for the items
 
 
 def note_and_wait(item: int, folder: Path) -> None:
