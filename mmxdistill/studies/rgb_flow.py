@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from mmxdistill.studies.jobs import Job, Step
 from mmxdistill.studies.real_jobs import Recipe, data_folder, teacher_step
@@ -38,6 +37,7 @@ _FRAMES = 313  # labelled frames of the training videos
 _LABELS = (20, 80, _FRAMES)
 # Those of PETS09-S2L1, whose camera does not move, as those of the tests.
 _STATIC, _STATIC_FRAMES = 'static', range(180, _FRAMES)
+_STATIC_STARTS = dict(copy='COCO', st='transfer')
 
 
 def _data(home: Path, tools: Path) -> list[Step]:
@@ -59,13 +59,11 @@ def _data(home: Path, tools: Path) -> list[Step]:
 
 
 def _jobs(seed: int) -> list[Job]:
-    sets: dict[Any, Any] = {
-        number: draw_indices(_FRAMES, number, seed) for number in _LABELS
-    }
-    sets[_STATIC] = _STATIC_FRAMES
+    sets = {number: draw_indices(_FRAMES, number, seed) for number in _LABELS}
     return [
         *_RECIPE.transfer_jobs(),
         *_RECIPE.labelled_jobs(sets),
+        *_RECIPE.labelled_jobs({_STATIC: _STATIC_FRAMES}, _STATIC_STARTS),
         *_RECIPE.fusion_jobs(f'st_{_FRAMES}'),
     ]
 
@@ -80,7 +78,7 @@ _ARMS = [
             test=f'test_{start}_{_STATIC}',
             what=f'{name} + the 133 of the static camera',
         )
-        for start, name in dict(copy='COCO', st='transfer').items()
+        for start, name in _STATIC_STARTS.items()
     ),
     *_RECIPE.fusion_arms(),
 ]
