@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import pytest
 
-from mmxdistill import parallel, progress
+from mmxdistill import process_pool, progress
 from mmxdistill.parallel import available_cpus, map_parallel
 
 
@@ -125,7 +125,7 @@ def test_short_memory_takes_fewer_processes(tmp_path: Path) -> None:
 def test_processes_that_cannot_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(parallel, '_use_one_thread', lambda: os._exit(3))
+    monkeypatch.setattr(process_pool, '_use_one_thread', lambda: os._exit(3))
     with pytest.raises(RuntimeError, match='killed as soon as they start'):
         map_parallel(double, range(4), 2, log=[].append)
 
@@ -159,7 +159,7 @@ def test_few_tasks_are_submitted_ahead(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     open_tasks = []
-    submit = parallel._Pool.submit
+    submit = process_pool.Pool.submit
     futures: list = []
 
     def spy(self, chunk):
@@ -167,7 +167,7 @@ def test_few_tasks_are_submitted_ahead(
         open_tasks.append(sum(not future.done() for future in futures))
         return futures[-1]
 
-    monkeypatch.setattr(parallel._Pool, 'submit', spy)
+    monkeypatch.setattr(process_pool.Pool, 'submit', spy)
     assert len(map_parallel(abs, range(1000), 2, chunk_size=10)) == 1000
     assert len(open_tasks) == 100
     assert max(open_tasks) <= 6
