@@ -22,7 +22,7 @@ pygments_dark_style = 'monokai'
 html_copy_source = False
 html_show_sourcelink = False
 html_static_path = ['_static']
-html_css_files = ['tables.css']
+html_css_files = ['pages.css']
 
 exclude_patterns = ['_static']
 myst_heading_anchors = 4

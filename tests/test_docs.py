@@ -3,20 +3,23 @@
 import importlib
 import inspect
 import re
+import shutil
 from pathlib import Path
 
-import docs_blocks
+import docs_data
 import numpy as np
 import pytest
 import yaml
-from docs_blocks import PAGE_TESTS, PAGES, ROOT, TESTED, blocks
+from docs_blocks import PAGE_TESTS, PAGES, ROOT, blocks
+from docs_commands import PARSED, RUN, Shell, why_not_run
 from mmengine.config import Config
 from mmengine.registry import VISBACKENDS, VISUALIZERS
 
 import mmxdistill
 import mmxdistill.caffe
 import mmxdistill.encodings
-from mmxdistill import registry
+from mmxdistill import options, registry
+from mmxdistill.converters import ucf101
 from mmxdistill.converters.terms import TERMS
 
 BLOCK = re.compile(r'^```(\w*)\n(.*?)^```', re.M | re.S)
@@ -27,37 +30,38 @@ def python_of(page):
     return [b.text for b in blocks(ROOT / page) if b.language == 'python']
 
 
-@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
-def test_commands(page):
-    """Tools and configs exist, and the tools know the flags."""
-    if 'tutorials' in page.parts:
-        return  # all of them are run
-    for words in [
-        words
-        for block in blocks(page)
-        if block.language == 'bash' and not block.reason
-        for words in block.commands
-    ]:
-        if words[0] == 'pip':
+@pytest.fixture(scope='module')
+def small_files(tmp_path_factory):
+    path = tmp_path_factory.mktemp('reader')
+    docs_data.write(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    'page',
+    sorted({b.page for b in BLOCKS if b.language == 'bash' and not b.reason}),
+)
+def test_commands(page, small_files, registries, tmp_path, monkeypatch):
+    """Run where that is cheap; else parsed, with the configs they name."""
+    folder = tmp_path / 'reader'
+    shutil.copytree(small_files, folder, symlinks=True)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(options, 'available_cpus', lambda: 1)
+    monkeypatch.setattr(ucf101, 'SPLIT_SIZES', {})
+    monkeypatch.delenv('MMXDISTILL_DATA', raising=False)
+    shell = Shell(folder, monkeypatch)
+    for block in blocks(ROOT / page):
+        if block.language != 'bash' or block.reason or block.is_tutorial:
             continue
-        assert words[0] in ('bash', 'python'), words
-        source = (ROOT / words[1]).read_text()
-        partner = {
-            'tools/test.py': 'train.py',
-            'tools/cache_teacher.py': 'train.py',
-            'tools/quickstart.sh': 'quickstart.py',
-        }.get(words[1])
-        if partner is not None:
-            source += (ROOT / 'tools' / partner).read_text()
-        # Converters' options first: they use the others.
-        for module in ('converters/arguments', 'options'):
-            if f'mmxdistill.{module.replace("/", ".")}' in source:
-                source += (ROOT / f'mmxdistill/{module}.py').read_text()
-        for word in words[2:]:
-            if word.startswith('--'):
-                assert word.split('=')[0] in source, (words, word)
-            elif word.startswith('configs/'):
-                Config.fromfile(str(ROOT / word))
+        for words in block.commands:
+            command = [
+                word.replace('$MMXDISTILL_DATA', docs_data.SHARED)
+                for word in words
+            ]
+            if why_not_run(command) is None:
+                shell.run(command)
+            else:
+                shell.parse(command)
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
@@ -68,23 +72,33 @@ def test_links(page):
             assert (page.parent / target).exists(), target
 
 
-def test_a_test_runs_each_block():
-    """Or the page says why none does."""
-    for block in BLOCKS:
-        assert block.reason or block.run_by, block
-    for tool, test in {**TESTED, **PAGE_TESTS}.items():
+def test_what_becomes_of_commands():
+    """Each has a test; none hides where no block is found."""
+    for tool in RUN:
+        assert (ROOT / tool).is_file()
+    for key, (_, test) in PARSED.items():
         text = (ROOT / test).read_text()
         # Some tests call what the command line calls.
-        name = dict(
-            paper_tables='paper_run',
-            cache_teacher='fill_cache',
-            make_synthetic_rgbd='quickstart',  # its first step
-            model_index='index_files',
-        ).get(Path(tool).stem, Path(tool).stem)
-        if tool.startswith('tools/') and name not in ('test', 'train'):
-            assert name in text or name == 'benchmarks', (tool, test)
+        name = Path(key.split()[-1]).stem if key.endswith('.py') else ''
+        name = {
+            'paper_tables': 'paper_run',
+            'model_index': 'index_files',
+            'cache_teacher': 'fill_cache',
+            'test': '',
+            'train': '',
+            'make_synthetic_rgbd': 'quickstart',
+            'export_fiftyone': 'export_groups',
+        }.get(name, name)
+        assert name in text, (key, test)
     with pytest.raises(KeyError, match='no test runs'):
-        docs_blocks.tested_by(['python', 'tools/unknown.py'])
+        why_not_run(['python', 'tools/unknown.py'])
+    for page in PAGES:
+        hidden = re.findall(
+            r'^(?:    |\t)(?:python|bash|pip) .*',
+            BLOCK.sub('', page.read_text()),
+            re.M,
+        )
+        assert not hidden, (page, hidden)
 
 
 @pytest.fixture

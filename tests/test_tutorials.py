@@ -1,12 +1,11 @@
 """The tutorials, command by command, on the data that they make."""
 
-import runpy
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from docs_blocks import ROOT, blocks
+from docs_commands import Shell
 from mmengine.config import Config
 
 pytestmark = [
@@ -43,12 +42,8 @@ default_hooks = dict(checkpoint=dict(interval=1), logger=dict(interval=1))
 }
 
 
-class Folder:
+class Folder(Shell):
     """A folder in which the commands of pages are run."""
-
-    def __init__(self, path, patch):
-        self.path = path
-        self.patch = patch
 
     def follow(self, page):
         """Write the page's files and run its commands, in its order."""
@@ -70,25 +65,13 @@ class Folder:
         path.write_text(text)
 
     def run(self, command):
-        """Run a command in this process, as a shell would."""
-        python, tool, *arguments = command
-        assert python == 'python'
-        arguments = [
-            a.replace('epoch_20', 'epoch_1').replace('epoch_12', 'epoch_1')
-            for a in arguments
-        ]
-        try:
-            if tool == '-m':
-                self.patch.setattr(sys, 'argv', arguments)
-                runpy.run_module(arguments[0], run_name='__main__')
-            else:
-                path = self.path / tool
-                self.patch.setattr(sys, 'argv', [tool, *arguments])
-                path = path if path.is_file() else ROOT / tool
-                self.patch.syspath_prepend(path.parent)
-                runpy.run_path(str(path), run_name='__main__')
-        except SystemExit as end:
-            assert end.code in (None, 0), (command, end.code)
+        """Run a command, with the schedule of the small networks."""
+        super().run(
+            [
+                a.replace('epoch_20', 'epoch_1').replace('epoch_12', 'epoch_1')
+                for a in command
+            ]
+        )
 
     def state(self, work_dir):
         path = self.path / 'work_dirs' / work_dir / 'epoch_1.pth'

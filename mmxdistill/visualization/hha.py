@@ -61,9 +61,9 @@ def draw_hha(
     Returns:
         Figure: The picture.
     """
-    figure = Figure((7.2, 4.9))
+    figure = Figure((7.2, 5.2))
     # The scales hang below the images, where no layout engine sees them.
-    figure.subplots_adjust(0.02, 0.14, 0.98, 0.94, wspace=0.1, hspace=0.5)
+    figure.subplots_adjust(0.02, 0.14, 0.98, 0.94, wspace=0.1, hspace=0.65)
     cells = figure.subplots(2, 3).flat
     if color is not None:
         draw_image(next(cells), color, 'colour')

@@ -49,7 +49,7 @@ def draw_depth(axes: Axes, depth: NDArray[np.uint16], title: str) -> None:
         drawn,
         cax=axes.inset_axes((0, -0.08, 1, 0.05)),
         orientation='horizontal',
-        label='distance in metres; grey: not measured',
+        label='metres; grey: not measured',
     )
 
 

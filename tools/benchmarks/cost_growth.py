@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -245,6 +246,9 @@ def write(table: Path, found: list[tuple[Curve, int, float, float]]) -> None:
     lines = [
         '# How costs grow',
         '',
+        'What takes longer, and by how much, when images, proposals, streams',
+        'or pairs grow; measured by',
+        '',
         '```bash',
         'python tools/benchmarks/cost_growth.py docs/results/cost_growth.md',
         '```',
@@ -254,7 +258,7 @@ def write(table: Path, found: list[tuple[Curve, int, float, float]]) -> None:
         'CPU time of a call and rise of the memory meanwhile; checks of pairs',
         'by the wall clock.',
         '',
-        f'![Time and memory]({table.stem}.svg)',
+        f'![Time of each part]({table.stem}.svg)',
         '',
         '| what | grows with | value | ms | MB |',
         '| --- | --- | --- | --- | --- |',
@@ -264,19 +268,19 @@ def write(table: Path, found: list[tuple[Curve, int, float, float]]) -> None:
         f'| {ms:.1f} | {mb:.0f} |'
         for curve, value, ms, mb in found
     ]
-    figure = Figure(figsize=(2.3 * len(CURVES), 3.2), layout='constrained')
-    axes = figure.subplots(2, len(CURVES), squeeze=False)
-    for column, curve in enumerate(CURVES):
-        rows = np.array([row[1:] for row in found if row[0] is curve])
-        for axis, values, unit in zip(
-            axes[:, column], rows.T[1:], ('ms', 'MB'), strict=True
-        ):
-            axis.plot(rows[:, 0], values, 'o-', markersize=3)
-            axis.set_ylim(bottom=0)
-            axis.tick_params(labelsize=6)
-            axis.set_ylabel(unit, fontsize=7)
-        axes[0, column].set_title(curve.name, fontsize=7)
-        axes[1, column].set_xlabel(curve.grows_with, fontsize=7)
+    figure = Figure(figsize=(8, 4.2), layout='constrained')
+    grid = figure.subplots(2, -(-len(CURVES) // 2), squeeze=False)
+    for axes, curve in zip_longest(grid.flat, CURVES):
+        if curve is None:
+            axes.axis('off')
+            continue
+        rows = np.array([row[1:3] for row in found if row[0] is curve])
+        axes.plot(rows[:, 0], rows[:, 1], 'o-', markersize=4)
+        axes.set_ylim(bottom=0)
+        axes.tick_params(labelsize=8)
+        axes.set_title(curve.name, fontsize=9)
+        axes.set_xlabel(curve.grows_with, fontsize=9)
+    figure.supylabel('ms', fontsize=9)
     with atomic_write(table.with_suffix('.svg')) as file:
         figure.savefig(file, format='svg', metadata=dict(Date=None))
     with atomic_write(table) as file:
