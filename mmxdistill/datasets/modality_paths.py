@@ -120,7 +120,8 @@ class ModalityPaths:
 
         Args:
             record (Mapping): ``{file_name}``, ``{id}``, ... ``{stem}`` is the
-                file name without folder and suffix.
+                file name without folder and suffix, ``{dir}`` its folder,
+                ``{parent}`` the folder above.
 
         Returns:
             dict[str, str]: Path per modality.
@@ -164,8 +165,11 @@ class ModalityPaths:
             raise ValueError(
                 f'{_title(record)}: file_name {file_name!r} is no file name'
             )
+        # As templates of LoadModalities have them.
+        folder = PurePath(file_name).parent
+        folders = dict(dir=str(folder), parent=str(folder.parent))
         filled = [
-            self._fill(templates, columns, {'stem': stem, **record})
+            self._fill(templates, columns, {**folders, 'stem': stem, **record})
             for stem in _stems(file_name)
         ]
         if len(filled) == 1:

@@ -180,7 +180,8 @@ class PairedDataset(_Paired):
             - ``path``, relative to ``data_root``: ``'color/{stem}.jpg'``. With
               a list, ``{stem}`` comes from the first column, and ``{0}``,
               ``{1}``, ... are the columns; with a COCO file, any field of the
-              image record.
+              image record. ``{dir}`` is the folder of the file name (of the
+              first column), ``{parent}`` the folder above.
             - ``pipeline``: how to load the modality, see
               :class:`LoadModalities`, which is then put first.
             - ``ann_file``: the modality's own COCO file, if it has one; its

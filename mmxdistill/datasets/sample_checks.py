@@ -179,6 +179,8 @@ def check_sizes(
     if len(set(found.values())) < 2:
         return []
     text = ', '.join(f'{name} {w}x{h}' for name, (w, h) in found.items())
+    if len(set(sizes.values())) > 1:
+        text += '; of the same view: mmxdistill.ResizeToReference behind the loader'
     return [('size mismatch', f'{sample}: {text}')]
 
 

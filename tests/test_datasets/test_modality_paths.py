@@ -160,6 +160,18 @@ class TestRecord:
         found = paths.of_record(dict(id=7, depth='d.png'))
         assert found == dict(rgb='007.jpg', x='d.png')
 
+    def test_folders_of_the_name(self):
+        """A folder for each recording, below it one for each camera."""
+        spec = dict(rgb='{file_name}', x='{parent}/ir/{stem}.png', y='{dir}/y')
+        paths = ModalityPaths(spec, '')
+        found = paths.of_record(dict(id=7, file_name='night/cam0/1.jpg'))
+        assert found == dict(
+            rgb='night/cam0/1.jpg', x='night/ir/1.png', y='night/cam0/y'
+        )
+        # The record's own fields come first.
+        record = dict(id=7, file_name='a/b/1.jpg', parent='c', dir='d')
+        assert paths.of_record(record)['x'] == 'c/ir/1.png'
+
     def test_without_file_name(self):
         paths = ModalityPaths(TEMPLATES, '')
         with pytest.raises(KeyError, match="'stem', but.*image id 7.*file_na"):

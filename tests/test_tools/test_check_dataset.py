@@ -171,6 +171,7 @@ def test_sizes(data, check):
         ('val/test', 'size mismatch'): 1,
     }
     assert "depth/2.png' 30x24" in check.out
+    assert check.out.count('ResizeToReference') == 1  # not of the record
     assert 'its record 32x24' in check.out
 
 
