@@ -180,7 +180,7 @@ def check_sizes(
         return []
     text = ', '.join(f'{name} {w}x{h}' for name, (w, h) in found.items())
     if len(set(sizes.values())) > 1:
-        text += '; of the same view: mmxdistill.ResizeToReference behind the loader'
+        text += '; of one view: put mmxdistill.ResizeToReference there'
     return [('size mismatch', f'{sample}: {text}')]
 
 
