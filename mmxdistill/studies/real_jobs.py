@@ -98,22 +98,15 @@ class Recipe:
             ),
         ]
 
-    def labelled_jobs(
-        self,
-        sets: Mapping[Any, Sequence[int]],
-        starts: Iterable[str] | None = None,
-    ) -> list[Job]:
+    def labelled_jobs(self, sets: Mapping[Any, Sequence[int]]) -> list[Job]:
         """Fine-tune on each set of labelled images from each start.
 
         Args:
             sets (dict): Name of a set -> indices of its images.
-            starts (Iterable[str], optional): What to start from. Defaults to
-                all that have a config.
         """
         jobs: list[Job] = []
         for label, indices in sets.items():
-            for start in self.starts if starts is None else starts:
-                config = self.starts[start]
+            for start, config in self.starts.items():
                 name = f'{start}_{label}'
                 transferred = dict(load_from='transfer')
                 jobs += [

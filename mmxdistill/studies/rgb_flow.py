@@ -35,9 +35,6 @@ _RECIPE = Recipe(
 )
 _FRAMES = 313  # labelled frames of the training videos
 _LABELS = (20, 80, _FRAMES)
-# Those of PETS09-S2L1, whose camera does not move, as those of the tests.
-_STATIC, _STATIC_FRAMES = 'static', range(180, _FRAMES)
-_STATIC_STARTS = dict(copy='COCO', st='transfer')
 
 
 def _data(home: Path, tools: Path) -> list[Step]:
@@ -63,7 +60,6 @@ def _jobs(seed: int) -> list[Job]:
     return [
         *_RECIPE.transfer_jobs(),
         *_RECIPE.labelled_jobs(sets),
-        *_RECIPE.labelled_jobs({_STATIC: _STATIC_FRAMES}, _STATIC_STARTS),
         *_RECIPE.fusion_jobs(f'st_{_FRAMES}'),
     ]
 
@@ -73,13 +69,6 @@ _ARMS = [
     Arm(test='rgb_on_flow', what='RGB net on flow, as it is'),
     Arm(test='zero_shot', what='transfer, RGB head (zero-shot)', start='st'),
     *_RECIPE.labelled_arms(_LABELS),
-    *(
-        Arm(
-            test=f'test_{start}_{_STATIC}',
-            what=f'{name} + the 133 of the static camera',
-        )
-        for start, name in _STATIC_STARTS.items()
-    ),
     *_RECIPE.fusion_arms(),
 ]
 _CLAIMS = [
