@@ -13,7 +13,7 @@ import numpy as np
 
 _VOID = {'br', 'hr', 'img', 'input', 'link', 'meta'}
 # Elements of SVG that a page may close at once.
-_SVG = {'path', 'use', 'rect', 'circle', 'line', 'ellipse', 'polygon'}
+_SVG = {'g', 'path', 'use', 'rect', 'circle', 'line', 'ellipse', 'polygon'}
 
 
 class PageReader(HTMLParser):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ['DATA', 'METRICS', 'ROWS', 'SPLITS', 'Row', 'select']
+__all__ = ['CAPTIONS', 'DATA', 'METRICS', 'ROWS', 'SPLITS', 'Row', 'select']
 
 # Data sets, as they are told in the report.
 DATA = dict(nyud2='NYUD2', jhmdb='JHMDB', generated='generated rooms')
@@ -110,6 +110,20 @@ _T2, _T3 = 'Table 2 (val)', 'Table 3 (test)'
 _T4, _T5 = 'Table 4 (val)', 'Table 5 (test)'
 _T6, _T7 = 'Table 6 (test)', 'Table 7 (JHMDB, mean over 3 splits)'
 
+# Table -> what it compares.
+CAPTIONS = {
+    _T1: 'Detection by what the HHA network starts from. AlexNet* and VGG* '
+    'have been fine-tuned for detection in RGB; "only fc learns" leaves all '
+    'layers up to pool5 as they are.',
+    _S41: 'Detection with another network, input or loss.',
+    _T2: 'Region detection by hyper-columns on frozen detectors.',
+    _T3: 'Region detection, trained on train and val.',
+    _T4: 'Detection by the layer at which AlexNet* taught the HHA network.',
+    _T5: 'Zero-shot: detectors of depth that have seen no label of depth.',
+    _T6: 'Detection, trained on train and val.',
+    _T7: 'Action detection in optical flow.',
+}
+
 ROWS: tuple[Row, ...] = (
     _row(
         *(_T1, '1A', 'HHA, random weights', 22.7),
@@ -167,22 +181,6 @@ ROWS: tuple[Row, ...] = (
         *(_S41, 'sigmoid', 'Thresholded sigmoid loss', None),
         *_hha('st-sigmoid'),
     ),
-    *(
-        _row(
-            *(_T4, f'4-{layer}', f'Transfer at {layer.replace("-", " + ")}'),
-            *(published, *_hha('st' if layer == 'pool5' else f'st-{layer}')),
-        )
-        for layer, published in {
-            'pool1': 24.4,
-            'pool2': 28.4,
-            'conv3': 30.6,
-            'conv4': 29.9,
-            'pool5': 30.5,
-            'fc6': 29.7,
-            'fc7': 27.7,
-            'conv3-fc7': 31.3,
-        }.items()
-    ),
     _row(
         *(_T2, '2-rgb-fc7', 'RGB, fc7', (26.3, 14.8)),
         *_regions('caffenet_rgb_fc7_200k', 'caffenet-s_rgb_fc7_400'),
@@ -214,6 +212,22 @@ ROWS: tuple[Row, ...] = (
     _row(
         *(_T3, '3-vgg-d', 'RGB (VGG) + HHA', (42.1, 26.9)),
         *_regions('vgg16-caffenet_rgb-hha_st-vgg16', data='nyud2-trainval'),
+    ),
+    *(
+        _row(
+            *(_T4, f'4-{layer}', f'Transfer at {layer.replace("-", " + ")}'),
+            *(published, *_hha('st' if layer == 'pool5' else f'st-{layer}')),
+        )
+        for layer, published in {
+            'pool1': 24.4,
+            'pool2': 28.4,
+            'conv3': 30.6,
+            'conv4': 29.9,
+            'pool5': 30.5,
+            'fc6': 29.7,
+            'fc7': 27.7,
+            'conv3-fc7': 31.3,
+        }.items()
     ),
     _row(_T5, '5-rgb', 'RGB, zero-shot', 33.0, *_zero_shot('rgb')),
     _row(_T5, '5-d', 'HHA, zero-shot', 30.4, *_zero_shot('hha')),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from mmxdistill.studies.paper import DATA
+from mmxdistill.studies.paper import CAPTIONS, DATA
 from mmxdistill.studies.paper_results import Result
 
 __all__ = ['RUNS', 'Table', 'is_absent', 'lay_out']
@@ -21,6 +21,7 @@ _NOT_AT_HAND = 'not at hand'
 _MISSING = 'missing'
 _BLOCKED = 'blocked by '
 _CORNER = ['row', 'what']
+_NO_CONFIG = 'No row has a config for the data sets of this report.'
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,13 @@ class Table:
         title: Its title.
         header: Names of the columns.
         rows: Cells.
+        caption: What it compares.
     """
 
     title: str
     header: list[str]
     rows: list[list[str]]
+    caption: str = ''
 
 
 def is_absent(cell: str) -> bool:
@@ -63,10 +66,11 @@ def lay_out(results: Sequence[Result]) -> list[Table]:
         by_row: dict[str, dict[str, Result]] = {}
         for result in group:
             by_row.setdefault(result.row.id, {})[result.data] = result
-        if title.startswith('Table 4'):
-            tables.append(_by_layer(title, by_row, numbers))
-        else:
-            tables.append(_by_row(title, by_row, numbers))
+        layout = _by_layer if title.startswith('Table 4') else _by_row
+        table = layout(title, by_row, numbers)
+        parts = [CAPTIONS[title], '' if _sets(by_row) else _NO_CONFIG]
+        caption = ' '.join(filter(None, parts))
+        tables.append(replace(table, caption=caption))
         if title.startswith('Table 5'):
             tables += _by_class(title, group)
     tables.append(_runs(results))

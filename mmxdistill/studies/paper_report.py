@@ -1,4 +1,4 @@
-"""The paper's tables with what the runs at hand gave, in three formats."""
+"""The paper's tables with what the runs at hand gave."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from mmxdistill.atomic import atomic_write
 from mmxdistill.studies.paper import DATA
 from mmxdistill.studies.paper_layout import is_absent, lay_out
+from mmxdistill.studies.paper_plot import draw_rows
 from mmxdistill.studies.paper_results import Result
 from mmxdistill.studies.results import provenance
 from mmxdistill.tables import format_table
@@ -24,6 +25,7 @@ in which they are run, from their logs. Explained variance: of the teacher's
 features, on held-out pairs, per transfer point. Numbers from generated rooms
 are comparable with each other, not with the published ones.
 """
+_ALT = 'Bars: AP as published, and of each data set; dots are seeds'
 
 
 def write_report(results: Sequence[Result], stem: Path) -> list[Path]:
@@ -39,12 +41,23 @@ def write_report(results: Sequence[Result], stem: Path) -> list[Path]:
     # Slow to import, and not needed to list or run.
     from mmxdistill.visualization.page import Cell, Page
 
-    made = f'Made: {provenance()}'
+    # The runs may be of another commit.
+    made = f'Report made: {provenance()}'
     page = Page(_TITLE, _NOTE)
     page.text(made)
     text = f'# {_TITLE}\n\n{_NOTE}\n{made}\n'
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    files = []
+    if figure := draw_rows(results):
+        files.append(stem.with_suffix('.svg'))
+        with atomic_write(files[0]) as file:
+            figure.savefig(file, format='svg', metadata={'Date': None})
+        text += f'\n![{_ALT}]({files[0].name})\n'
+        page.section('Rows that were run')
+        page.plot(figure, alt=_ALT)
     for table in lay_out(results):
         text += f'\n## {table.title}\n\n'
+        text += f'{table.caption}\n\n' if table.caption else ''
         text += f'{format_table(table.header, table.rows)}\n'
         page.section(table.title)
         page.table(
@@ -53,9 +66,8 @@ def write_report(results: Sequence[Result], stem: Path) -> list[Path]:
                 [Cell(cell, muted=is_absent(cell)) for cell in row]
                 for row in table.rows
             ],
+            table.caption,
         )
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    files = []
     for suffix, content in (
         ('.md', text),
         ('.csv', _to_csv(results)),

@@ -39,17 +39,28 @@ class TopActivations:
         self.count = count
         self._kept: dict[int, list[Activation]] = {u: [] for u in self.units}
 
-    def add(self, image: int, feature: np.ndarray) -> None:
+    def add(
+        self,
+        image: int,
+        feature: np.ndarray,
+        covered: tuple[float, float] = (1.0, 1.0),
+    ) -> None:
         """Look at an image.
 
         Args:
             image (int): Its number.
-            feature (np.ndarray): (C, h, w), over the whole image.
+            feature (np.ndarray): (C, h, w).
+            covered (tuple[float, float]): Width and height that the feature
+                covers, in those of the image; more than 1 if that was padded
+                at the right and bottom. Cells of padding do not count.
 
         Raises:
             ValueError: The feature has no such unit.
         """
         channels, height, width = feature.shape
+        xs = (np.arange(width) + 0.5) / width * covered[0]
+        ys = (np.arange(height) + 0.5) / height * covered[1]
+        feature = feature[:, ys < 1][:, :, xs < 1]
         if max(self.units) >= channels or min(self.units) < 0:
             raise ValueError(
                 f'units {list(self.units)}: the feature has the units 0 to '
@@ -57,11 +68,11 @@ class TopActivations:
             )
         for unit in self.units:
             cell = int(feature[unit].argmax())
-            y, x = divmod(cell, width)
+            y, x = divmod(cell, feature.shape[2])
             found = Activation(
                 float(feature[unit, y, x]),
                 image,
-                ((x + 0.5) / width, (y + 0.5) / height),
+                (float(xs[x]), float(ys[y])),
             )
             heapq.heappush(self._kept[unit], found)
             if len(self._kept[unit]) > self.count:

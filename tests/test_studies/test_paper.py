@@ -13,6 +13,7 @@ from mmxdistill.studies import (
     paper,
     paper_jobs,
     paper_layout,
+    paper_plot,
     paper_report,
     paper_results,
     paper_run,
@@ -46,6 +47,10 @@ def plan(name, seeds=(0,)):
 
 def test_rows_are_whole():
     assert len(ROW) == len(paper.ROWS) > 40
+    # All in the paper's order, as told in the captions.
+    assert list(dict.fromkeys(r.table for r in paper.ROWS)) == list(
+        paper.CAPTIONS
+    )
     for row in paper.ROWS:
         assert set(row.configs) <= set(paper.DATA)
         assert row.configs
@@ -248,7 +253,7 @@ def test_report():
     rows = paper.select('1A 1B sigmoid 4-conv3-fc7 2-d 5-d'.split())
     results = paper_results.collect(rows, Path('wd'), list(paper.DATA))
     files = paper_report.write_report(results, Path('wd/paper'))
-    markdown, table, _ = (path.read_text() for path in files)
+    plot, markdown, table, _ = (path.read_text() for path in files)
     tables = {x.title: x for x in paper_layout.lay_out(results)}
     cells = {
         (title, row[0]): dict(zip(x.header, row, strict=True))
@@ -289,11 +294,45 @@ def test_report():
     assert ('mAP', '3', 30.0) in ours
     assert ('explained variance fc7', '0', 0.5) in ours
     assert len(ours) == 6
-    page = read_page(files[2])
+    page = read_page(files[3])
     assert [rooms, '25.0 ± 7.1'] in [row[:2] for row in page.rows]
     assert page.links == []  # self-contained
+    assert f']({files[0].name})' in markdown
+    assert plot.count('<svg') == 1
+    why = 'No row has a config for the data sets of this report.'
+    jhmdb = paper_results.collect([ROW['7-rgb']], Path('wd'), ['generated'])
+    assert paper_layout.lay_out(jhmdb)[0].caption.endswith(why)
+    assert not any(why in table.caption for table in tables.values())
     # One seed has no spread.
     (one,) = paper_results.collect(
         *([ROW['4-conv3-fc7']], Path('wd'), ['generated'], [3])
     )
     assert one.values == {'mAP': {3: pytest.approx(30)}}
+
+
+def test_bars_are_the_numbers():
+    """One column for what was published, one for each data set with runs."""
+    rows = paper.select('1A 1B sigmoid 2-d'.split())
+    results = paper_results.collect(rows, Path('wd'), ['generated'])
+    assert paper_plot.draw_rows(results) is None
+    found = {result.row.id: result for result in results}
+    found['1A'].values = {'mAP': {0: 10.0, 1: 16.0}}
+    found['sigmoid'].values = {'mAP': {0: 30.0}}
+    found['2-d'].values = {'AP^r 0.5': {0: 20.0}, 'AP^r 0.7': {0: 5.0}}
+    published, ours = paper_plot.draw_rows(results).axes
+    assert published.get_title() == 'published'
+    assert ours.get_title() == 'generated rooms'
+    lengths = [
+        [bar.get_width() for bar in axes.patches] for axes in (published, ours)
+    ]
+    # 1B was not run; nothing was published about the sigmoid.
+    assert lengths == [[22.7, 31.5, 19.6], [13.0, 30.0, 20.0, 5.0]]
+    (dots,) = ours.lines  # a single seed is its mean
+    assert list(dots.get_xdata()) == [10.0, 16.0]
+    texts = [text.get_text() for text in published.texts]
+    assert texts == [
+        *('Table 1 (val), mAP', '1A: HHA, random weights', '22.7'),
+        *('Section 4.1 (val), mAP', 'sigmoid: Thresholded sigmoid loss'),
+        *('Table 2 (val), AP^r 0.5', '2-d: HHA, fc7 + pool2 + conv4', '31.5'),
+        *('Table 2 (val), AP^r 0.7', '2-d: HHA, fc7 + pool2 + conv4', '19.6'),
+    ]

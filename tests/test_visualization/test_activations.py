@@ -23,6 +23,13 @@ def test_best_places_one_per_image():
         top.add(3, feature[:2])
 
 
+def test_padding_is_no_place():
+    """An image whose feature covers twice its width, and its height."""
+    top = TopActivations([0], count=1)
+    top.add(0, np.array([[[1.0, 3.0, 2.0, 9.0]]]), covered=(2, 1))
+    assert top.best(0) == [(3, 0, (3 / 4, 1 / 2))]
+
+
 def test_patches_stay_in_the_image():
     image = np.arange(6 * 8).reshape(6, 8, 1)
     assert (crop_patch(image, (0.5, 0.5), 4) == image[1:5, 2:6]).all()

@@ -100,6 +100,11 @@ def find_patches(args: argparse.Namespace, nets: dict[str, Any]) -> dict:
                 data_samples=[sample['data_samples']],
             )
         )
+        padded = batch['inputs'].shape[2:]
+        real = batch['data_samples'][0].get(
+            'img_shape', sample['inputs'].shape[1:]
+        )
+        covered = (padded[1] / real[1], padded[0] / real[0])
         for (name, net), modality in zip(
             nets.items(), args.modality, strict=True
         ):
@@ -107,14 +112,16 @@ def find_patches(args: argparse.Namespace, nets: dict[str, Any]) -> dict:
             with torch.no_grad():
                 part = batch['inputs'][:, preprocessor.slices[modality]]
                 (feature,) = net(part)
-            top[name].add(index, feature[0].numpy())
+            top[name].add(index, feature[0].numpy(), covered)
     rows = {}
     for (name, found), modality in zip(
         top.items(), args.modality, strict=True
     ):
         views = dict.fromkeys([modality, 'rgb'])
         for unit in args.units:
-            rows[f'{name}\nunit {unit}'] = [
+            silent = found.best(unit)[0].value <= 0
+            note = '\n(never active)' if silent else ''
+            rows[f'{name}\nunit {unit}{note}'] = [
                 [
                     crop_patch(
                         dataset[best.image]['inputs'][
