@@ -1,6 +1,9 @@
 """A paired data set, proposals, and an encoding."""
 
+import importlib
 import json
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,8 +17,10 @@ from mmengine.fileio import load
 from mmxdistill.apis import MultiModalInferencer
 from mmxdistill.datasets.proposal_file import write_proposals
 from mmxdistill.engine import run_config
+from mmxdistill.models.fusion.proposals import unite_proposals
 from mmxdistill.models.networks import build_network, resolve_network
 from mmxdistill.options import PROPOSAL_METHODS
+from mmxdistill.registry import DATASETS
 
 CONFIG = """
 _base_ = 'mmdet::fast_rcnn/fast-rcnn_r50_fpn_1x_coco.py'
@@ -79,7 +84,48 @@ test_dataloader = dict(
 )
 test_evaluator = dict(_delete_=True, type='VOCMetric')
 """
+# Streams with RPNs; samples may lack depth.
+STREAM = """
+_base_ = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'
+model = dict(
+    backbone=dict(depth=18, base_channels=4, init_cfg=None),
+    neck=dict(in_channels=[4, 8, 16, 32], out_channels=8),
+    rpn_head=dict(in_channels=8, feat_channels=8),
+    roi_head=dict(
+        bbox_roi_extractor=dict(out_channels=8),
+        bbox_head=dict(in_channels=8, fc_out_channels=16, num_classes=1),
+    ),
+    test_cfg=dict(rpn=dict(max_per_img=30)),
+)
+"""
+FUSION = """
+_base_ = './config.py'
+stream = dict(model='{{fileDirname}}/stream.py', checkpoint=None)
+model = dict(
+    _delete_=True,
+    type='mmxdistill.LateFusionDetector',
+    data_preprocessor=dict(
+        type='mmxdistill.MultiModalDataPreprocessor',
+        modalities=dict(rgb='rgb', hha='hha'),
+        pad_size_divisor=32,
+    ),
+    streams=dict(rgb=stream, hha=stream),
+)
+test_dataloader = dict(
+    dataset=dict(
+        proposal_file=None,
+        modalities=dict(hha=dict(missing_channels=3)),
+        use=['rgb', 'hha'],
+        pipeline=[
+            dict(type='Resize', scale=(96, 96), keep_ratio=True),
+            dict(type='LoadAnnotations', with_bbox=True),
+            dict(type='PackDetInputs'),
+        ],
+    ),
+)
+"""
 STEMS = ('a', 'b')
+TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 
 
 @pytest.fixture(scope='module')
@@ -201,3 +247,98 @@ def test_proposals(folder, inferencer):
         inferencer(pair, proposals='none.pkl')
     with pytest.raises(ValueError, match='only a LateFusionDetector'):
         inferencer(dict(pair, hha=None), proposals=boxes)
+
+
+@pytest.fixture(scope='module')
+def fusion(folder):
+    (folder / 'stream.py').write_text(STREAM)
+    (folder / 'fusion.py').write_text(FUSION)
+    torch.manual_seed(0)
+    model = build_network(resolve_network(str(folder / 'fusion.py')))
+    for parameter in model.parameters():
+        if parameter.dim() > 1:
+            fan = parameter[0].numel()
+            torch.nn.init.normal_(parameter, 0, fan**-0.5)
+    # As sure as the other RPN, so that both have a share in the union.
+    model.streams['hha'].rpn_head.rpn_cls.bias.data += 1.8
+    weights = folder / 'fusion.pth'
+    torch.save(dict(state_dict=model.state_dict()), weights)
+    return MultiModalInferencer(folder / 'fusion.py', weights, 'cpu')
+
+
+def test_proposals_of_the_rpns(folder, fusion):
+    """The union of both; of one alone, where a modality is missing."""
+    pair, model = sources(folder, 'a'), fusion.model
+    cfg = Config.fromfile(folder / 'fusion.py')
+    packed = DATASETS.build(cfg.test_dataloader.dataset)[0]
+    packed = {key: [value] for key, value in packed.items()}
+
+    def proposed(*names):
+        data = model.data_preprocessor(packed)
+        feats = model.extract_feat(data['inputs'], names)
+        return [
+            model.streams[name].rpn_head.predict(
+                feats[name], data['data_samples'], rescale=False
+            )[0]
+            for name in names
+        ]
+
+    def detect(proposals):
+        data = model.data_preprocessor(packed)
+        data['data_samples'][0].proposals = proposals
+        (found,) = model.predict(**_named(data))
+        return found.pred_instances
+
+    sets = proposed('rgb', 'hha')
+    union = unite_proposals(sets, 0.7, 30)
+    origin = [
+        (one.bboxes[None] == union.bboxes[:, None]).all(-1).any(1)
+        for one in sets
+    ]
+    assert all(0 < found.sum() < len(union) for found in origin)
+    assert (origin[0] | origin[1]).all()
+    (together,) = fusion(pair)
+    expected = detect(union)
+    assert len(expected) > 3
+    assert together['bboxes'] == expected.bboxes.tolist()
+    assert together['scores'] == expected.scores.tolist()
+    (alone,) = fusion(dict(pair, hha=None))
+    with model.only('rgb'):
+        expected = detect(sets[0])
+    assert len(expected) > 3 and alone != together
+    assert alone['bboxes'] == expected.bboxes.tolist()
+    assert alone['scores'] == expected.scores.tolist()
+    with pytest.raises(ValueError, match='finds its own boxes'):
+        fusion(pair, proposals='windows')
+
+
+def _named(data):
+    return dict(
+        batch_inputs=data['inputs'], batch_data_samples=data['data_samples']
+    )
+
+
+def test_test_tool_with_a_missing_file(folder, fusion, tmp_path, monkeypatch):
+    monkeypatch.setattr(Config, 'pretty_text', '')
+    monkeypatch.syspath_prepend(str(TOOLS))
+    pairs = [sources(folder, stem) for stem in STEMS]
+    expected = [fusion(pairs[0])[0], fusion(dict(pairs[1], hha=None))[0]]
+    assert expected[1] != fusion(pairs[1])[0]
+    hidden = pairs[1]['hha'].rename(folder / 'hidden.png')
+    command = ['fusion.py', 'fusion.pth', '--out', str(tmp_path / 'out.pkl')]
+    monkeypatch.chdir(folder)
+    try:
+        tool = importlib.import_module('test')
+        tool.main([*command, '--work-dir', str(tmp_path)])
+    finally:
+        hidden.rename(pairs[1]['hha'])
+        for name in ('test', 'train'):
+            sys.modules.pop(name, None)
+    found = load(tmp_path / 'out.pkl')
+    assert [one['missing_modalities'] for one in found[1:]] == [('hha',)]
+    for one, result in zip(expected, found, strict=True):
+        assert len(one['scores']) > 3
+        for key in ('labels', 'scores', 'bboxes'):
+            np.testing.assert_array_equal(
+                np.float32(one[key]), result['pred_instances'][key].numpy()
+            )
