@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from mmdet.models.detectors import RPN
 from torch import nn
 
 __all__ = ['check_labels']
@@ -35,11 +36,14 @@ def check_labels(model: nn.Module, dataset: Any) -> None:
     classes = metainfo.get('thing_classes') or metainfo.get('classes')
     if not classes or hasattr(model, 'language_model'):  # labels are words
         return
+    proposers = [n for n, m in model.named_modules() if isinstance(m, RPN)]
     for name, head in model.named_modules():
         number = getattr(head, 'num_classes', None)
         if not isinstance(number, int) or not _HEAD.fullmatch(name):
             continue
         if 'mask_head' in name and getattr(head, 'class_agnostic', False):
+            continue
+        if name.rpartition('.')[0] in proposers:  # all objects are one class
             continue
         if number != len(classes):
             raise ValueError(

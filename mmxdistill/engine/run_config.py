@@ -16,6 +16,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner, find_latest_checkpoint
+from torch import nn
 
 from mmxdistill import compat, registry
 from mmxdistill.cli import own_message
@@ -315,23 +316,17 @@ def build_runner(cfg: Config, loop: str) -> Runner:
     """
     try:
         with registry_hints():
-            start = cfg.get('load_from')
-            if start:
-                check_file(start)
+            if cfg.get('load_from'):
+                check_file(cfg.load_from)
             build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
             runner = build(format_once(cfg))
             model = runner.model
             if is_model_wrapper(model):
                 model = model.module
             model = getattr(model, 'module', model)  # of test-time views
-            if start:
-                # A fusion checks its streams, which have their own files.
-                whole = loop == 'test' and not hasattr(model, 'check_loaded')
-                watch_loading(model, start, whole, ConfigError)
-            if not (start or cfg.get('resume')):
-                # Of a fusion; later it would fail at the first batch.
-                getattr(model, 'check_loaded', list)()
-                check_initializers(model)
+            # A strategy builds the model later.
+            if isinstance(model, nn.Module):
+                _check_weights(model, cfg, loop == 'test')
             # They are built when they are asked for.
             loops = ['train', 'val'] if loop == 'train' else [loop]
             for name in loops:
@@ -353,10 +348,27 @@ def build_runner(cfg: Config, loop: str) -> Runner:
     return runner
 
 
+def _check_weights(model: Any, cfg: Config, test: bool) -> None:
+    """Refuse to run with weights that come from nowhere."""
+    start = cfg.get('load_from')
+    if start:
+        # Streams of a fusion may have weights of their own files.
+        loaded = getattr(model, 'loaded_parts', list)()
+        watch_loading(model, start, test, ConfigError, loaded)
+    elif not cfg.get('resume'):
+        # Of a fusion; later it would fail at the first batch.
+        getattr(model, 'check_loaded', list)()
+        check_initializers(model)
+
+
 def _check_classes(model: Any, loop: Any) -> None:
     loader = getattr(loop, 'dataloader', None)
     # A transfer needs no labels.
-    if loader is not None and not isinstance(model, SupervisionTransfer):
+    if (
+        loader is not None
+        and isinstance(model, nn.Module)
+        and not isinstance(model, SupervisionTransfer)
+    ):
         check_labels(model, loader.dataset)
 
 

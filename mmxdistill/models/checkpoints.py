@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mmengine.runner.checkpoint import CheckpointLoader
+from torch import nn
 
 from mmxdistill.parallel import describe_error
 
-__all__ = ['read_checkpoint']
+__all__ = ['deeper_layers', 'read_checkpoint']
 
 
 def read_checkpoint(path: str, owner: str) -> Mapping[str, Any]:
@@ -44,3 +45,41 @@ def read_checkpoint(path: str, owner: str) -> Mapping[str, Any]:
             f'{type(loaded).__name__}'
         )
     return loaded
+
+
+def deeper_layers(model: nn.Module, surplus: Iterable[str]) -> list[str]:
+    """Find weights of further layers of a backbone.
+
+    A ResNet-101 has all weights of a ResNet-50, in the same shapes; what they
+    compute without the others means nothing. Heads are no such case: a
+    detector may do without the masks, or without the last stages.
+
+    Args:
+        model (nn.Module): Has been loaded from a checkpoint.
+        surplus (Iterable[str]): Keys of the checkpoint that it does not have.
+
+    Returns:
+        list[str]: Those that continue a sequence of layers in a backbone.
+    """
+    sequences = tuple(
+        f'{name}.'
+        for name, part in model.named_modules()
+        if isinstance(part, (nn.Sequential, nn.ModuleList))
+        and 'backbone' in name.split('.')
+    )
+    return [
+        key
+        for key in surplus
+        for prefix in sequences
+        if key.startswith(prefix)
+        and key[len(prefix) :].partition('.')[0].isdecimal()
+        and not _has(model, prefix + key[len(prefix) :].partition('.')[0])
+    ]
+
+
+def _has(model: nn.Module, path: str) -> bool:
+    try:
+        model.get_submodule(path)
+    except AttributeError:
+        return False
+    return True

@@ -16,7 +16,7 @@ from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from mmxdistill import config_path
-from mmxdistill.models.checkpoints import read_checkpoint
+from mmxdistill.models.checkpoints import deeper_layers, read_checkpoint
 from mmxdistill.models.label_sets import config_classes
 from mmxdistill.models.preprocessing import Preprocessing
 from mmxdistill.models.pretrained import check_initializers
@@ -222,8 +222,8 @@ def load_weights(
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: Weights are missing or have other shapes, or it is no
-            checkpoint.
+        ValueError: Weights are missing or have other shapes, it is of a
+            deeper backbone, or it is no checkpoint.
     """
     loaded = read_checkpoint(checkpoint, f'the {role}')
     state: dict[str, Tensor] = loaded.get('state_dict', loaded)
@@ -256,6 +256,12 @@ def load_weights(
         strict=False,
     )
     surplus = [key for key in state if key not in wanted]
+    if deeper := deeper_layers(network, surplus):
+        raise ValueError(
+            f"'{checkpoint}' is of a deeper backbone than that of the {role} "
+            f'{type(network).__name__}, which has no {deeper[:_SHOWN]}: use '
+            'the config that the file was trained with'
+        )
     print_log(
         f"loaded the {role} from '{checkpoint}'"
         + (f' ({len(surplus)} other weights not used)' if surplus else ''),

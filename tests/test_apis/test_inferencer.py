@@ -114,7 +114,9 @@ model = dict(
 test_dataloader = dict(
     dataset=dict(
         proposal_file=None,
-        modalities=dict(hha=dict(missing_channels=3)),
+        modalities=dict(
+            rgb=dict(missing_channels=3), hha=dict(missing_channels=3)
+        ),
         use=['rgb', 'hha'],
         pipeline=[
             dict(type='Resize', scale=(96, 96), keep_ratio=True),
@@ -318,24 +320,29 @@ def _named(data):
     )
 
 
-def test_test_tool_with_a_missing_file(folder, fusion, tmp_path, monkeypatch):
+@pytest.mark.parametrize('name', ['rgb', 'hha'])
+def test_test_tool_with_a_missing_file(
+    folder, fusion, tmp_path, monkeypatch, name
+):
+    """... which the detections are drawn without."""
     monkeypatch.setattr(Config, 'pretty_text', '')
     monkeypatch.syspath_prepend(str(TOOLS))
     pairs = [sources(folder, stem) for stem in STEMS]
-    expected = [fusion(pairs[0])[0], fusion(dict(pairs[1], hha=None))[0]]
+    expected = [fusion(pairs[0])[0], fusion({**pairs[1], name: None})[0]]
     assert expected[1] != fusion(pairs[1])[0]
-    hidden = pairs[1]['hha'].rename(folder / 'hidden.png')
+    hidden = pairs[1][name].rename(folder / 'hidden.png')
     command = ['fusion.py', 'fusion.pth', '--out', str(tmp_path / 'out.pkl')]
     monkeypatch.chdir(folder)
     try:
         tool = importlib.import_module('test')
-        tool.main([*command, '--work-dir', str(tmp_path)])
+        tool.main([*command, '--work-dir', str(tmp_path), '--show-dir', 'v'])
     finally:
-        hidden.rename(pairs[1]['hha'])
-        for name in ('test', 'train'):
-            sys.modules.pop(name, None)
+        hidden.rename(pairs[1][name])
+        for module in ('test', 'train'):
+            sys.modules.pop(module, None)
+    assert len(list(tmp_path.glob('*/v/*.png'))) == 2
     found = load(tmp_path / 'out.pkl')
-    assert [one['missing_modalities'] for one in found[1:]] == [('hha',)]
+    assert [one['missing_modalities'] for one in found[1:]] == [(name,)]
     for one, result in zip(expected, found, strict=True):
         assert len(one['scores']) > 3
         for key in ('labels', 'scores', 'bboxes'):

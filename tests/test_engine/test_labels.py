@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from mmdet.models.detectors import RPN
 from torch import nn
 
 from mmxdistill.engine.labels import check_labels
@@ -73,6 +74,14 @@ def test_other_numbers_are_refused(parts, name):
 )
 def test_what_fits(parts, dataset):
     check_labels(model(**parts), dataset)
+
+
+def test_proposal_networks_know_one_class():
+    proposer = RPN.__new__(RPN)
+    nn.Module.__init__(proposer)
+    proposer.bbox_head = head(1)
+    check_labels(proposer, data('a', 'b'))
+    check_labels(model(streams__rgb=proposer), data('a', 'b'))
 
 
 def test_other_names_are_refused():

@@ -65,6 +65,10 @@ _ZOO = {
             roi_head=dict(bbox_roi_extractor=_EXTRACTOR, bbox_head=_BOX),
         ),
     ),
+    'rpn': (
+        'rpn/rpn_r50_fpn_1x_coco.py',
+        dict(_RESNET, rpn_head=_RPN, test_cfg=dict(rpn=dict(max_per_img=30))),
+    ),
     'double_head': (
         'double_heads/dh-faster-rcnn_r50_fpn_1x_coco.py',
         dict(

@@ -160,6 +160,9 @@ class LoadModalities(BaseTransform):
         if missing:
             results['missing_modalities'] = tuple(missing)
             images = _with_stand_ins(images, wanted, missing, paths)
+            if results['img_path'] not in map(paths.get, samples):
+                # Of an image that there is: what is drawn, for instance.
+                results['img_path'] = paths[next(iter(samples))]
         sizes = {k: v.shape[:2] for k, v in images.items()}
         self._same_size(sizes, paths)
         self._size_of_record(sizes, results, paths)

@@ -234,6 +234,10 @@ class LateFusionDetector(BaseDetector):
                 f'{reason}; or give a checkpoint of the fused detector'
             )
 
+    def loaded_parts(self) -> list[str]:
+        """Paths of the streams that have weights of their checkpoints."""
+        return [f'streams.{name}' for name in sorted(self._loaded)]
+
     def modality_of(self, name: str) -> str:
         """The modality that a stream reads."""
         return self._modalities[name]

@@ -38,7 +38,7 @@ _DECODING = (
 
 
 class DenseFusion(HeadFusion):
-    """YOLOX, YOLOv3, RTMDet, RetinaNet, FCOS, ATSS, GFL, VFNet, TOOD.
+    """YOLOX, YOLOv3, RTMDet, RetinaNet, FCOS, ATSS, GFL, VFNet, TOOD, RPN.
 
     Detectors with the same priors score the same boxes: what their heads
     return per prior is averaged, then decoded once, with one NMS.
@@ -51,7 +51,7 @@ class DenseFusion(HeadFusion):
     objectness, centerness,   logits
     IoU
     boxes of YOLOX, YOLOv3,   network outputs (offset of the centre, log
-    RetinaNet, ATSS           of the size), as in Fast R-CNN
+    RetinaNet, ATSS, RPN      of the size), as in Fast R-CNN
     boxes of FCOS, RTMDet,    distances to the sides in pixels (what
     VFNet                     these heads return)
     boxes of TOOD             corners in units of the stride
@@ -182,7 +182,8 @@ class DenseFusion(HeadFusion):
     ) -> InstanceList:
         """See :meth:`HeadFusion.predict`."""
         head = copy.copy(streams[next(iter(features))].bbox_head)
-        head.test_cfg = test_cfg
+        # mmdet's RPN has its settings one level down.
+        head.test_cfg = test_cfg.get('rpn', test_cfg)
         return head.predict_by_feat(
             *self.forward(streams, features, samples, weights),
             batch_img_metas=[sample.metainfo for sample in samples],

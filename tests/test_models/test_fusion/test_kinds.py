@@ -23,7 +23,7 @@ from mmxdistill.models.fusion import (
     build_fusion,
 )
 
-KINDS = [*TWO_STAGE, *ONE_STAGE, *OTHER_ONE_STAGE, 'yolov3']
+KINDS = [*TWO_STAGE, *ONE_STAGE, *OTHER_ONE_STAGE, 'yolov3', 'rpn']
 
 
 def both(n=2):
