@@ -94,6 +94,9 @@ def write_all(root: Path) -> None:
         write_boxes(videos, file, ('person',), f'{VIDEO}/{{}}.jpg')
     more = data / 'rgbt_extra'
     write_images(more, 'pairs/visible/{}.jpg', 'pairs/thermal/{}.jpg')
+    write_images(more, 'kaist/thermal_{}.jpg')
+    file = 'kaist/thermal_{}.jpg'
+    write_boxes(more, 'kaist_thermal134.json', ('person',), file)
 
 
 def write_images(root: Path, *templates: str, scale: int = 1) -> None:

@@ -65,6 +65,7 @@ METHODS = dict(
 )
 DATA = dict(
     jhmdb='JHMDB',
+    kaist='KAIST',
     kitchen='7-Scenes kitchen',
     nyud2='NYUD2',
     roadscene='RoadScene',

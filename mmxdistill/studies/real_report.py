@@ -317,31 +317,30 @@ def claims_table(
     test: TestSet, results: Mapping[str, Mapping[int, Found]]
 ) -> str:
     """What was expected, and whether it holds."""
+    unit = 'images' if test.block == 1 else f'blocks of {test.block} frames'
+    header = ['expected', 'difference', f'{unit} drawn', 'holds']
+    groups = {g for arm in results.values() for g in arm[min(arm)].groups}
+    several = len(groups) > 1 and not test.pooled
+    if several:
+        header.insert(2, 'groups drawn')
     lines = []
     for claim in test.claims:
         pair = [results.get(name) for name in (claim.better, claim.worse)]
         if not all(pair):
-            lines.append([claim.what, *[_MISSING] * 4])
+            lines.append([claim.what, *[_MISSING] * (len(header) - 1)])
             continue
         found = compare(pair[0] or {}, pair[1] or {}, test.block)
         low, high = found.images
-        verdict = 'yes' if low > 0 else 'NO' if high < 0 else 'open'
+        intervals = [found.groups, found.images][0 if several else 1 :]
         lines.append(
             [
                 claim.what,
                 f'{found.value:+.1f}',
-                *(
-                    f'{a:+.1f} to {b:+.1f}'
-                    for a, b in (found.groups, (low, high))
-                ),
-                verdict,
+                *(f'{a:+.1f} to {b:+.1f}' for a, b in intervals),
+                'yes' if low > 0 else 'NO' if high < 0 else 'open',
             ]
         )
-    unit = 'images' if test.block == 1 else f'blocks of {test.block} frames'
-    return format_table(
-        ['expected', 'difference', 'groups drawn', f'{unit} drawn', 'holds'],
-        lines,
-    )
+    return format_table(header, lines)
 
 
 def explained_table(study: Study, home: Path, seeds: Sequence[int]) -> str:
@@ -395,7 +394,8 @@ def write_report(
             claims_table(test, results),
         ]
         if any(arm.labels for arm in test.arms):
-            curves = home / f'{study.name}_curves.png'
+            which = f'_{number}' if number else ''
+            curves = home / f'{study.name}_curves{which}.png'
             draw_curves(test, results).savefig(curves, dpi=120)
             parts.append(f'![Learning curves]({curves.name})')
         if test.sheet:

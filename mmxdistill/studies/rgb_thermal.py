@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -36,6 +37,12 @@ _RECIPE = Recipe(
 _IMAGES = 70  # of the training split
 _LABELS = (20, _IMAGES)
 _CLASSES = ('person', 'bike', 'car')
+_KAIST = 'yolox/yolox_yolox-nano_thermal_person_kaist.py'
+# What is tested in another city, too, where only persons have boxes.
+_TRAINED = [
+    'transfer',
+    *(f'{start}_{number}' for number in _LABELS for start in ('copy', 'st')),
+]
 
 
 def _data(home: Path, tools: Path) -> list[Step]:
@@ -49,6 +56,16 @@ def _jobs(seed: int) -> list[Job]:
         *_RECIPE.transfer_jobs(),
         *_RECIPE.labelled_jobs(sets),
         *_RECIPE.fusion_jobs(f'st_{_IMAGES}'),
+        *(
+            Evaluation(
+                name=f'kaist_{training}',
+                config=_KAIST,
+                checkpoints={'model.checkpoint': training},
+                seconds=25,
+                shows=f'Tests {training} in another city.',
+            )
+            for training in _TRAINED
+        ),
     ]
 
 
@@ -62,11 +79,31 @@ _ONCE = [
         seconds=40,
         shows='The RGB net on both modalities, averaged.',
     ),
+    Evaluation(
+        name='kaist_rgb',
+        config=_KAIST,
+        checkpoints={},
+        settings={'model.checkpoint': _RECIPE.weights},
+        seconds=25,
+        shows='The RGB net on thermal in another city.',
+    ),
 ]
 _BEFORE = [
     Arm(test='rgb_on_rgb', what='RGB net on visible'),
-    Arm(test='rgb_on_thermal', what='RGB net on thermal, as it is'),
+    Arm(
+        test='rgb_on_thermal',
+        what='RGB net on thermal, as it is',
+        start='copy',
+    ),
     Arm(test='zero_shot', what='transfer, RGB head (zero-shot)', start='st'),
+]
+_ELSEWHERE = [
+    replace(_BEFORE[1], test='kaist_rgb'),
+    replace(_BEFORE[2], test='kaist_transfer'),
+    *(
+        replace(arm, test=f'kaist_{arm.start}_{arm.labels}')
+        for arm in _RECIPE.labelled_arms(_LABELS)
+    ),
 ]
 _EQUAL = [
     Arm(test='fusion_rgb_equal', what='RGB net on both, equal weights'),
@@ -93,6 +130,10 @@ def _all_images(path: str) -> str:
 def _test_split(path: str) -> str:
     split, time = _splits()[Path(path).stem]
     return time if split == 'test' else ''
+
+
+def _one_video(path: str) -> str:
+    return 'KAIST'
 
 
 RGB_THERMAL = Study(
@@ -158,6 +199,28 @@ split (70 images), which are 70 of the 108 of the first table.
             block=1,
             classes=_CLASSES,
             pooled=True,
+        ),
+        TestSet(
+            title='Another city: persons of 134 KAIST frames by day',
+            config=_KAIST,
+            arms=_ELSEWHERE,
+            claims=[
+                Claim(
+                    *('kaist_transfer', 'kaist_rgb'),
+                    'zero-shot > RGB net on thermal',
+                ),
+                *(
+                    Claim(
+                        *(f'kaist_st_{number}', f'kaist_copy_{number}'),
+                        f'transfer > COCO, {number} labelled',
+                    )
+                    for number in _LABELS
+                ),
+            ],
+            group=_one_video,
+            sheet=('kaist_rgb', 'kaist_transfer', f'kaist_st_{_IMAGES}'),
+            block=10,
+            classes=_CLASSES[:1],
         ),
     ],
     transfers=['explained'],

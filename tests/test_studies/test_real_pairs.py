@@ -184,6 +184,9 @@ def test_differences(home):
     table = real_report.claims_table(TEST, results)
     cells = [line.split('|')[-2].strip() for line in table.splitlines()]
     assert [*cells[:1], *cells[2:]] == ['holds', 'yes', 'NO', 'not run']
+    assert 'groups drawn' in table
+    pooled = real_report.claims_table(replace(TEST, pooled=True), results)
+    assert 'groups drawn' not in pooled
 
 
 def test_other_images_are_refused(home, monkeypatch):
