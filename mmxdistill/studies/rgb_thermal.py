@@ -37,7 +37,7 @@ _RECIPE = Recipe(
 _IMAGES = 70  # of the training split
 _LABELS = (20, _IMAGES)
 _CLASSES = ('person', 'bike', 'car')
-_KAIST = 'yolox/yolox_yolox-nano_thermal_person_kaist.py'
+_KAIST = 'zero_shot/zero-shot_yolox-nano_thermal_kaist.py'
 # What is tested in another city, too, where only persons have boxes.
 _TRAINED = [
     'transfer',

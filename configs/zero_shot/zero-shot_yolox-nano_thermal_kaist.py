@@ -6,10 +6,11 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
+student = 'st_yolox-nano_yolox-nano_thermal_neck-both_60_roadscene'
 model = dict(
     type='mmxdistill.ClassSubsetDetector',
-    detector='yolox/yolox_yolox-nano_thermal_copy_40_roadscene.py',
-    checkpoint='checkpoints/yolox_nano_road.pth',
-    classes=('person',),
-    source_classes=_base_.classes,
+    detector='yolox/yolox_yolox-nano_thermal_st_40_roadscene.py',
+    checkpoint=f'work_dirs/{student}/iter_60.pth',
+    classes=_base_.classes,
+    source_classes=('person', 'bike', 'car'),
 )
