@@ -353,7 +353,7 @@ def _check_weights(model: Any, cfg: Config, test: bool) -> None:
     start = cfg.get('load_from')
     if start:
         # Streams of a fusion may have weights of their own files.
-        loaded = getattr(model, 'loaded_parts', list)()
+        loaded: list[str] = getattr(model, 'loaded_parts', list)()
         watch_loading(model, start, test, ConfigError, loaded)
     elif not cfg.get('resume'):
         # Of a fusion; later it would fail at the first batch.
