@@ -75,7 +75,8 @@ def build_backbone(name: str, config: str, checkpoint: str) -> Any:
     backbone.init_weights()
     if checkpoint != 'random':
         load_weights(backbone, checkpoint, name)
-    return backbone.eval()
+    backbone.eval()  # of mmpretrain it returns None
+    return backbone
 
 
 def find_patches(args: argparse.Namespace, nets: dict[str, Any]) -> dict:

@@ -65,9 +65,9 @@ DETECTORS: list[tuple] = [
         'conditional_detr/conditional-detr_r50_8xb2-50e_coco',
         'encoder.layers.0',
     ),
-    ('dab_detr/dab-detr_r50_8xb2-50e_coco', 'encoder.layers.0[0]'),
+    ('dab_detr/dab-detr_r50_8xb2-50e_coco', 'encoder.layers.0'),
     ('deformable_detr/deformable-detr_r50_16xb2-50e_coco', 'encoder.layers.0'),
-    ('dino/dino-4scale_r50_8xb2-12e_coco', 'neck[1]'),
+    ('dino/dino-4scale_r50_8xb2-12e_coco', 'neck[1]', 224),
     ('ddq/ddq-detr-4scale_r50_8xb2-12e_coco', 'neck[2]'),
     ('sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco', 'neck[1]'),
     ('solov2/solov2_r50_fpn_1x_coco', 'neck[2]'),
@@ -85,7 +85,7 @@ CLASSIFIERS: list[tuple] = [
         _MAPS,
     ),
     ('clip/vit-base-p16_pt-64xb64_in1k', 'backbone.layers.1', 64, _MAPS),
-    ('swin_transformer/swin-tiny_16xb64_in1k', 'backbone.stages.2[0]'),
+    ('swin_transformer/swin-tiny_16xb64_in1k', 'backbone.stages.2[0]', 224),
     (
         'convnext/convnext-tiny_32xb128_in1k',
         'backbone.stages.2',
@@ -177,8 +177,8 @@ def page(done: dict[str, dict]) -> str:
         'of the pair',
         'before the first step. Images have 64 pixels a side; 320 for SSD, '
         'and 224 for',
-        'patches of 14 pixels and a window that fits no other size. Written '
-        'by `tools/dev/architectures.py`.',
+        'patches of 14 pixels, windows of 7 cells and the 900 queries of '
+        'DINO. Written by `tools/dev/architectures.py`.',
         '',
         '| network | feature | falls | loads | fuses |',
         '| --- | --- | --- | --- | --- |',

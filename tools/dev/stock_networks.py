@@ -159,6 +159,10 @@ def _pair(side: int) -> Pair:
     # Where a detector without an RPN looks.
     corners = torch.tensor([[0.0, 0.0, 0.5, 0.6], [0.2, 0.1, 0.9, 1.0]])
     sample.proposals = InstanceData(bboxes=corners * side)
+    # Sparse R-CNN asks for it, whatever it does.
+    sample.gt_instances = InstanceData(
+        bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long)
+    )
     return dict(
         inputs=[torch.rand(6, side, side) * 255], data_samples=[sample]
     )
@@ -243,8 +247,10 @@ def _detector_around(network: ConfigDict, trial: Trial) -> ConfigDict:
     if '_scope_' in network:
         backbone['_scope_'] = network['_scope_']
     images = torch.rand(1, 3, trial.side, trial.side)
+    model = MODELS.build(backbone)
+    model.eval()  # of mmpretrain it returns None
     with torch.no_grad():
-        maps = MODELS.build(backbone).eval()(images)
+        maps = model(images)
     strides = [trial.side // x.shape[3] for x in maps]
     detector.backbone = backbone
     detector.data_preprocessor = None
@@ -278,8 +284,11 @@ def _fuse(
     except ValueError as error:
         return str(error).rpartition('cannot be fused: ')[2]
     model.eval()
-    with torch.no_grad():
-        found = model.test_step(pair)[0].pred_instances
+    try:
+        with torch.no_grad():
+            found = model.test_step(pair)[0].pred_instances
+    except AttributeError as error:  # the head cannot detect by itself
+        return str(error)
     if not found.bboxes.isfinite().all() or not found.scores.isfinite().all():
         return 'boxes of random weights overflow'
     return len(found)
