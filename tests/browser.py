@@ -21,7 +21,7 @@ _NAMES = (
     'google-chrome',
     'google-chrome-stable',
 )
-_SECONDS = 60
+_SECONDS = 600
 # The protocol reads from descriptor 3 and writes to 4.
 _START = """
 import fcntl, os, sys

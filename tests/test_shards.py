@@ -100,6 +100,7 @@ def test_killed_while_it_writes(tmp_path, monkeypatch):
 
 
 def test_processes_add_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, '_LOOK_EVERY', float('inf'))
     store = ShardStore(tmp_path)
 
     def work():
@@ -130,10 +131,10 @@ def test_damaged_shards_are_left_alone(tmp_path, caplog):
 class TestLimit:
     def test_unused_for_the_longest_time_goes_first(self, tmp_path):
         for age, name in ((300, 'a'), (100, 'b'), (200, 'c')):
+            before = {*tmp_path.glob('*.shard')}
             filled(tmp_path, name).flush()
-            for path in tmp_path.glob('*.shard'):
-                if path.stat().st_mtime > time.time() - 50:
-                    os.utime(path, (time.time() - age,) * 2)
+            (path,) = {*tmp_path.glob('*.shard')} - before
+            os.utime(path, (time.time() - age,) * 2)
         store = filled(tmp_path, 'de', max_bytes=4000, shard_bytes=1000)
         found = [read(store, n) for n in 'abcde']
         assert found == [None, 'b', None, 'd', 'e']

@@ -65,7 +65,7 @@ def test_sample_that_kills_its_process_is_named(monkeypatch):
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join(60)
+    thread.join(600)
     assert not thread.is_alive(), 'it waits for a process that is gone'
     (message,) = found
     assert '1 of 220 samples cannot be loaded' in message

@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -13,6 +12,7 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.fileio import load
+from warm_python import warm_python
 
 from mmxdistill.datasets import PairedCocoDataset
 
@@ -66,7 +66,7 @@ def test_documented_config(root):
     head = 'rpn_head.rpn_conv.weight'
     assert torch.equal(rpn.bbox_head.rpn_conv.weight, weights[head])
     torch.save(dict(state_dict=weights), root / 'detector.pth')
-    command = [sys.executable, ROOT / 'tools/test.py', 'small.py']
+    command = [warm_python(), ROOT / 'tools/test.py', 'small.py']
     subprocess.run(
         [*command, 'detector.pth'], cwd=root, check=True, capture_output=True
     )

@@ -5,12 +5,12 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mmengine.config import Config
+from warm_python import warm_python
 
 from mmxdistill.synthetic import write_dataset
 
@@ -145,11 +145,16 @@ class Workspace:
         return done
 
     def train(
-        self, config: Path, *args: str | Path, **kwargs: Any
+        self,
+        config: Path,
+        *args: str | Path,
+        python: str | None = None,
+        **kwargs: Any,
     ) -> subprocess.CompletedProcess:
         """Run ``tools/train.py`` on a config."""
         tool = self.tools / 'train.py'
-        return self.run(sys.executable, tool, config, *args, **kwargs)
+        python = python or warm_python()
+        return self.run(python, tool, config, *args, **kwargs)
 
     def work_dir(self, config: Path) -> Path:
         """Default work dir of a config."""

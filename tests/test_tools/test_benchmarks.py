@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from warm_python import warm_python
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / 'tools' / 'benchmarks'
 # Script -> argument lists that make it short.
@@ -73,7 +74,11 @@ def test_every_benchmark_is_run() -> None:
 )
 def test_prints_finite_ratios(script: str, arguments: str) -> None:
     result = subprocess.run(
-        [sys.executable, str(BENCHMARKS / f'{script}.py'), *arguments.split()],
+        [
+            sys.executable if script == 'hha' else warm_python(),
+            str(BENCHMARKS / f'{script}.py'),
+            *arguments.split(),
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -122,7 +127,8 @@ def test_gpu_parts(script):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('part', ['loader', 'run'])
-def test_gpu_parts_of_whole_tools(script, part):
+def test_gpu_parts_of_whole_tools(script, part, monkeypatch):
+    monkeypatch.setattr(sys, 'executable', warm_python())
     rows = list(script('gpu_parts').PARTS[part](True))
     assert rows and not any('failed' in row[1] for row in rows), rows
 

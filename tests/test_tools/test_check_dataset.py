@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from pages import read_page
 from PIL import Image
+from warm_python import warm_python
 
 from mmxdistill.datasets import sample_checks
 
@@ -388,7 +389,7 @@ def test_processes_find_the_same(data, check):
     check()
     done = subprocess.run(
         [
-            sys.executable,
+            warm_python(),
             TOOLS / 'check_dataset.py',
             data.root / 'config.py',
             '--jobs',

@@ -14,6 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from converters import TOOLS, files, runner
+from warm_python import warm_python
 
 from mmxdistill.converters import flow as flow_files
 from mmxdistill.datasets import PairedDataset
@@ -382,7 +383,7 @@ def test_command_with_two_processes(tmp_path: Path, run: Run) -> None:
     assert run(tmp_path / 'in', tmp_path / 'one') == 1
     done = subprocess.run(
         [
-            sys.executable,
+            warm_python(),
             TOOLS / 'encode_flow.py',
             tmp_path / 'in',
             tmp_path / 'two',

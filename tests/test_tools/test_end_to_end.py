@@ -1,7 +1,7 @@
 """The main job with the real tools and configs, on tiny data.
 
-Each tool runs in a process of its own, as a user starts it; bad input is
-shown to the same tools inside this process.
+Each tool runs in a process of its own, ``train.py`` and ``test.py`` once with
+all that starting takes; bad input is shown to them inside this process.
 """
 
 import logging
@@ -19,6 +19,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.runner import IterBasedTrainLoop
 from torch.utils.data import DataLoader
+from warm_python import warm_python
 
 from mmxdistill.engine.hooks import TransferCalibrationHook
 from mmxdistill.registry import DATASETS, MODELS
@@ -69,7 +70,7 @@ def under(state, prefix):
 @pytest.fixture(scope='module')
 def rgb(workspace):
     config = workspace.config(RGB)
-    workspace.train(config)
+    workspace.train(config, python=sys.executable)
     return config
 
 
@@ -198,7 +199,7 @@ def test_two_processes(workspace, rgb, monkeypatch):
         '2',
         '--cfg-options',
         'train_cfg.max_iters=2',
-        PYTHON=sys.executable,
+        PYTHON=warm_python(),
     )
     work_dir = workspace.work_dir(config)
     first, second = (load(work_dir / f'probe_{i}.pth') for i in range(2))

@@ -1,9 +1,9 @@
 """The Caffe-faithful test side with the real tools, on tiny data."""
 
 import pickle
-import sys
 
 import pytest
+from warm_python import warm_python
 
 RGB = 'fast_rcnn/fast_rcnn_caffenet-s_rgb_2k_synthetic.py'
 LAST = 'iter_6.pth'
@@ -78,7 +78,7 @@ def check(workspace, config, checkpoint):
     work_dir = workspace.path / f'{config.stem}_tested'
     out = workspace.path / f'{config.stem}.pkl'
     workspace.run(
-        sys.executable,
+        warm_python(),
         workspace.tools / 'test.py',
         config,
         checkpoint,

@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 sys.path.insert(0, str(Path(__file__).parent))
 
 from converters import TOOLS, runner
+from warm_python import warm_python
 
 from mmxdistill.datasets import PairedCocoDataset
 
@@ -283,7 +284,7 @@ def test_command_with_two_processes(root, run):
     args = [root / 'config.py', *WINDOWS, '--max-num', '50']
     run(root / 'one.pkl', *args)
     command = [
-        sys.executable,
+        warm_python(),
         TOOLS / 'generate_proposals.py',
         root / 'two.pkl',
         *args,

@@ -16,6 +16,7 @@ from mmengine.config import Config
 sys.path.insert(0, str(Path(__file__).parent))
 
 from converters import ROOT, TOOLS, runner
+from warm_python import warm_python
 
 from mmxdistill.converters.kinect import NYUD2_KINECT
 from mmxdistill.converters.nyud2 import CLASSES, CROP, SPLITS
@@ -637,7 +638,7 @@ def test_commands_with_processes(raw, authors, tmp_path):
         ],
     ):
         done = subprocess.run(
-            [sys.executable, TOOLS / command[0], *command[1:], '--jobs=2'],
+            [warm_python(), TOOLS / command[0], *command[1:], '--jobs=2'],
             capture_output=True,
             text=True,
             check=False,

@@ -1,12 +1,14 @@
 """The quickstart as a newcomer starts it; once, all of it."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from warm_python import warm_python
 
 from mmxdistill.studies import engine, quickstart
 
@@ -60,23 +62,50 @@ def test_options_of_snakemake_are_passed_on(tool, tmp_path, monkeypatch):
     assert passed == [(TOOL.parent / 'Snakefile', ['--executor', 'slurm'])]
 
 
-# Formatting the config for the log takes seconds of every process.
-FASTER = 'from mmengine.config import Config\nConfig.pretty_text = ""\n'
+# A training stands still after its first checkpoint: it is killed there.
+STANDS = """
+import os
+import sys
+import time
+
+if 'STANDS' in os.environ and 'mmengine.hooks' in sys.modules:
+    from mmengine.hooks import CheckpointHook
+
+    def after_train_iter(self, runner, *args, **kwargs):
+        save(self, runner, *args, **kwargs)
+        home = os.path.join(runner.work_dir, 'last_checkpoint')
+        while home.endswith(os.environ['STANDS']) and os.path.exists(home):
+            time.sleep(1)
+
+    save = CheckpointHook.after_train_iter
+    CheckpointHook.after_train_iter = after_train_iter
+"""
+# The tool, whose steps need not import the stack.
+START = """
+import runpy, sys
+sys.executable, *sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name='__main__')
+"""
 
 
 @pytest.mark.slow
 def test_smoke_run_killed_continued_and_repeated(
     tool, tmp_path, monkeypatch, capfd
 ):
-    (tmp_path / 'sitecustomize.py').write_text(FASTER)
+    (tmp_path / 'sitecustomize.py').write_text(STANDS)
+    python = sys.executable
+    monkeypatch.setattr(sys, 'executable', warm_python())
     monkeypatch.setenv('PYTHONPATH', str(tmp_path))
     monkeypatch.chdir(tmp_path)
     args = ['--smoke', '--work-dir', 'wd']
     home = tmp_path / 'wd' / 'smoke'
+    checkpoint = Path('seed_0', 'random', 'last_checkpoint')
     with subprocess.Popen(
-        [sys.executable, TOOL, *args], stdout=subprocess.DEVNULL
+        [python, '-c', START, sys.executable, TOOL, *args],
+        env={**os.environ, 'STANDS': str(checkpoint)},
+        stdout=subprocess.DEVNULL,
     ) as process:
-        while not (home / 'seed_0' / 'random' / 'last_checkpoint').exists():
+        while not (home / checkpoint).exists():
             assert process.poll() is None
             time.sleep(0.05)
         process.kill()
