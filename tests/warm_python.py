@@ -145,9 +145,17 @@ def _run(words: list[str], folder: str, env: dict[str, str]) -> None:
 
 
 if __name__ == '__main__':
-    from mmengine.config import Config
+    import gc
+    import importlib
 
-    Config.pretty_text = ''  # for the logs; formatting it takes seconds
+    for module in (
+        *('mmcv.ops', 'mmdet.apis', 'mmdet.datasets', 'mmdet.evaluation'),
+        *('mmdet.models', 'mmengine.runner', 'matplotlib.pyplot', 'scipy.io'),
+    ):
+        importlib.import_module(module)
+    # For the logs; formatting it takes seconds.
+    importlib.import_module('mmengine.config').Config.pretty_text = ''
+    gc.freeze()  # what is imported stays shared with the forked processes
     given = _serve(sys.argv[1])
     sys.executable = sys.argv[2]  # also for the processes that it starts
     _run(given['words'], given['folder'], given['env'])
