@@ -125,6 +125,10 @@ def _run(words: list[str], folder: str, env: dict[str, str]) -> None:
     import importlib
     import runpy
 
+    # Those of the server know whether its own streams were files.
+    sys.stdin = open(0, closefd=False)
+    sys.stdout = open(1, 'w', closefd=False)
+    sys.stderr = open(2, 'w', buffering=1, closefd=False)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(env)
