@@ -3,6 +3,7 @@
 import importlib
 import json
 import sys
+from collections import OrderedDict
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ from mmdet.apis import DetInferencer, inference_detector, init_detector
 from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
 from mmengine.fileio import load
+from mmengine.visualization import Visualizer
 
 from mmxdistill.apis import MultiModalInferencer
 from mmxdistill.datasets.proposal_file import write_proposals
@@ -326,6 +328,8 @@ def test_test_tool_with_a_missing_file(
 ):
     """... which the detections are drawn without."""
     monkeypatch.setattr(Config, 'pretty_text', '')
+    # mmdet's hook draws with the one whose name is newest in the process.
+    monkeypatch.setattr(Visualizer, '_instance_dict', OrderedDict())
     monkeypatch.syspath_prepend(str(TOOLS))
     pairs = [sources(folder, stem) for stem in STEMS]
     expected = [fusion(pairs[0])[0], fusion({**pairs[1], name: None})[0]]
