@@ -93,11 +93,11 @@ class ModalityPaths:
         samples = []
         explicit = None
         for row in read_list(path):
-            if len(row) > 1 and self._splits_name(row):
+            if len(row) > 1:
                 if explicit is None:
                     text = read_text(path)
                     explicit = '\t' in text or ',' in text
-                if not explicit:
+                if not explicit and self._splits_name(row):
                     raise ValueError(
                         f"'{path}': is {' '.join(row)!r} one name or "
                         f'{len(row)} columns? Put double quotes around names '
@@ -113,7 +113,11 @@ class ModalityPaths:
             if any(f.isdigit() and int(f) for f in _fields(template, name)):
                 return False
         suffixes = [PurePath(cell).suffix.lower() for cell in row]
-        return suffixes[-1] in _SUFFIXES and not _SUFFIXES & set(suffixes[:-1])
+        if suffixes[-1] in _SUFFIXES and not _SUFFIXES & set(suffixes[:-1]):
+            return True
+        name = ' '.join(row)
+        paths = self._paths((name,), dict(file_name=name))
+        return any(map(osp.exists, paths.values()))
 
     def of_record(self, record: Mapping[str, Any]) -> dict[str, str]:
         """Paths of an image record of a COCO file.

@@ -73,8 +73,9 @@ def encode_hha(
             levels are rounded.
         camera: Camera of the depth map, see `PinholeCamera.from_any`.
         raw_depth_mm: (H, W) depth before hole filling, or any map that is 0
-            exactly where depth was not measured. Those pixels take no part
-            in the normals. By default every positive depth is measured.
+            exactly where depth was not measured, or a masked array. Those
+            pixels take no part in the normals. By default every positive
+            depth is measured.
         initial_gravity: Direction from which the estimate of gravity starts,
             camera axes (x right, y down, z forward), e.g. of an IMU.
         gravity: Known gravity, camera axes; nothing is estimated.
@@ -176,6 +177,8 @@ def valid_mask(
     valid = depth_mm > 0
     if raw_depth_mm is None:
         return valid
+    if isinstance(raw_depth_mm, np.ma.MaskedArray):
+        raw_depth_mm = raw_depth_mm.filled(0)
     raw = np.asarray(raw_depth_mm)
     if raw.shape != depth_mm.shape:
         raise ValueError(

@@ -79,6 +79,15 @@ class TestList:
         assert listed(tmp_path, '"cam 2.jpg"') == expected
         assert listed(tmp_path, 'cam 2.jpg\tcam 2.png') == expected
 
+    def test_stems_with_blanks(self, tmp_path, touch):
+        touch('color/cam.jpg', 'depth/cam.png')
+        expected = [['color/cam.jpg', 'depth/cam.png']]
+        assert listed(tmp_path, 'cam 2') == expected
+        touch('color/cam 2.jpg', 'depth/cam 2.png')
+        with pytest.raises(ValueError, match="is 'cam 2' one name or 2"):
+            listed(tmp_path, 'cam 2')
+        assert listed(tmp_path, 'cam\t2') == expected
+
     @pytest.mark.parametrize(
         'text', ['a.jpg 1', 'a.jpg depth/a.png', 'a 1', 'a,b.png', 'a\tb.png']
     )

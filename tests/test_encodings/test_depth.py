@@ -19,6 +19,7 @@ from mmxdistill.encodings import (
     encode_hha,
 )
 from mmxdistill.encodings.batch import HHAEncoder
+from mmxdistill.encodings.hha import valid_mask
 
 Encode = Callable[[Any, PinholeCamera, Any], np.ndarray]
 
@@ -248,6 +249,9 @@ def test_fractions_are_kept() -> None:
 def test_masked_pixels_are_missing() -> None:
     depth = np.ma.masked_less(np.array([[500, 2000, 3000]]), 1000)
     np.testing.assert_array_equal(as_depth_mm(depth), [[0, 2000, 3000]])
+    raw = np.ma.masked_greater(np.array([[500, 2000, 3000]]), 2500)
+    valid = valid_mask(as_depth_mm(depth), raw)
+    np.testing.assert_array_equal(valid, [[False, True, False]])
 
 
 @pytest.mark.parametrize(

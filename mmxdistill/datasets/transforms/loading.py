@@ -20,6 +20,8 @@ __all__ = ['LoadDepthFromFile', 'LoadGrayImageFromFile']
 
 # 65535 is how cameras mark what 16 bits cannot hold.
 _MISSING = {np.dtype(np.uint16): (0, 65535)}
+# Integers that differ by more are a picture, not the noise of a dark frame.
+_DETAIL = 100
 
 
 @TRANSFORMS.register_module()
@@ -130,8 +132,8 @@ class LoadDepthFromFile(BaseTransform):
         if missing is None:
             missing = _MISSING.get(stored.dtype.newbyteorder('='), (0,))
         mask = np.ones(stored.shape, bool)
-        for value in np.asarray(missing):  # as np.isin, which sorts
-            mask &= stored != value
+        for value in missing:  # as np.isin, which sorts
+            mask &= stored != _as_stored(value, stored.dtype)
         if np.isnan(missing).any():
             mask &= ~np.isnan(stored)
         if not mask.any():
@@ -154,6 +156,11 @@ class LoadDepthFromFile(BaseTransform):
                 "pixels, LoadDepthFromFile(missing=(0, float('nan')))"
             )
         return compact_depth(_times(stored, self.unit)), mask
+
+
+def _as_stored(value: float, dtype: np.dtype) -> float:
+    """Value as a file of floats holds it: 0.1 is another in 32 bits."""
+    return float(np.asarray(value, dtype)) if dtype.kind == 'f' else value
 
 
 def _times(stored: np.ndarray, unit: float) -> np.ndarray:
@@ -268,4 +275,16 @@ class LoadGrayImageFromFile(BaseTransform):
             raise ValueError(
                 f"'{path}' holds values of {smallest}..{largest}, all of "
                 f'them outside of {name}: the image would be uniform'
+            )
+        # Floats from 0 to 1, or 8 bits in a 16-bit file.
+        levels = [
+            round((float(value) - low) * 255 / (high - low))
+            for value in (smallest, largest)
+        ]
+        detail = 0 if image.dtype.kind == 'f' else _DETAIL
+        if levels[0] >= 0 and levels[1] <= 1 and largest - smallest > detail:
+            raise ValueError(
+                f"'{path}' holds values of {smallest}..{largest}, of which "
+                f'{name} makes the grey levels {levels[0]}..{levels[1]} of '
+                '255: give the range of the stored values'
             )

@@ -225,7 +225,10 @@ def _apply_in_threes(
         stacked['pad_shape'] = stacked['img'].shape
     if 'mix_results' in results:
         stacked['mix_results'] = results['mix_results']
-    return stacked
+    # In place: FixShapeResize does not look at what its Pad returns.
+    results.clear()
+    results.update(stacked)
+    return results
 
 
 def _threes(widths: Sequence[int]) -> Iterator[slice]:

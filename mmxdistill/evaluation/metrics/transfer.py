@@ -13,7 +13,7 @@ from mmxdistill.registry import METRICS
 
 __all__ = ['TransferMetric']
 
-_IDENTITY = ('img_id', 'img_path', 'modality_paths')
+_PATHS = ('img_path', 'modality_paths')
 
 
 @METRICS.register_module()
@@ -90,5 +90,7 @@ class TransferMetric(BaseMetric):
 
 def _identity(sample: Mapping) -> str:
     """What names a pair; empty if it has no name."""
-    known = [str(sample[key]) for key in _IDENTITY if key in sample]
+    if not any(key in sample for key in _PATHS):
+        return ''  # every data set numbers its images from 0
+    known = [str(sample[key]) for key in (*_PATHS, 'img_id') if key in sample]
     return '\n'.join(known)

@@ -219,8 +219,17 @@ def test_missing_depth_of_floats(tmp_path):
     sample = LoadDepthFromFile(missing=missing)(dict(img_path=path))
     np.testing.assert_array_equal(sample['img'], [[0, 0, 0, 65535, 2.5, 0]])
     np.testing.assert_array_equal(sample['depth_mask'], [[0, 0, 0, 1, 1, 0]])
+
     with pytest.raises(ValueError, match=r'd\.tif.*rotated_bits'):
         load(LoadDepthFromFile(missing=missing, rotated_bits=True), path)
+
+
+def test_missing_depth_that_is_no_binary_fraction(tmp_path):
+    path = save(tmp_path / 'd.tif', np.array([[65.535, 2.5]], np.float32))
+    loader = LoadDepthFromFile(unit=1000, missing=(0, 65.535))
+    np.testing.assert_array_equal(
+        loader(dict(img_path=path))['img'], [[0, 2500]]
+    )
 
 
 @pytest.mark.parametrize(
@@ -230,6 +239,8 @@ def test_missing_depth_of_floats(tmp_path):
         (GRAY, (0, 65535), 'for another bit depth'),
         (GRAY.astype(np.uint16), (20000, 30000), r'0\.\.236, all of them out'),
         (GRAY.astype(np.uint16) + 7000, (20, 40), r'7000\.\.7236, all of'),
+        (GRAY.astype(np.uint16), (0, 65535), r'0\.\.236, .*levels 0\.\.1 '),
+        (GRAY / np.float32(255), (0, 255), r'grey levels 0\.\.1 '),
         (GRAY.astype(np.float32) + np.nan, (0, 1), 'NaN'),
         (GRAY.astype(np.float32), None, 'float32 values .*value_range='),
         (GRAY.astype(np.int32), None, 'int32 values .*value_range='),

@@ -64,6 +64,15 @@ CONFIGS = dict(
     CachedMosaic=dict(img_scale=(40, 30), max_cached_images=6),
     CachedMixUp=dict(img_scale=(40, 30), max_cached_images=6),
 )
+# Others of their settings, which ask other transforms.
+VARIANTS = {
+    'FixShapeResize padded': dict(width=90, height=44, keep_ratio=True),
+    'CenterCrop padded': dict(
+        crop_size=(80, 40),
+        auto_pad=True,
+        pad_cfg=dict(type='Pad', pad_val=dict(img=(9, 99, 199))),
+    ),
+}
 # What does not change an image, or only through transforms inside of it.
 OTHERS = {
     'GTBoxSubOne_GLIP',
@@ -171,18 +180,19 @@ def run(transform, samples, seed):
 
 
 def build(name):
-    return MMDET_TRANSFORMS.build(dict(type=name, **CONFIGS[name]))
+    config = (CONFIGS | VARIANTS)[name]
+    return MMDET_TRANSFORMS.build(dict(type=name.split()[0], **config))
 
 
 @pytest.mark.parametrize('stack', STACKS)
-@pytest.mark.parametrize('name', CONFIGS)
+@pytest.mark.parametrize('name', [*CONFIGS, *VARIANTS])
 def test_like_each_modality_by_itself(name, stack):
     widths, seed = STACKS[stack], len(stack)
     samples = [sample(10 * seed + i, widths) for i in range(6)]
     for one in samples:
-        if name in WITHOUT_MASKS:
+        if name.split()[0] in WITHOUT_MASKS:
             del one['gt_masks']
-        if name == 'CenterCrop':  # of mmcv, which knows arrays only
+        if name.startswith('CenterCrop'):  # of mmcv, which knows arrays only
             one['gt_bboxes'] = one['gt_bboxes'].numpy()
         if name == 'RandomCenterCropPad':
             one['img'] = one['img'].astype(np.float32)

@@ -28,7 +28,9 @@ def evaluate(samples, size=None):
 
 
 def sample(i, *pair, **kwargs):
-    return dict(img_id=i, transfer_stats=stats(*pair, **kwargs))
+    return dict(
+        img_id=i, img_path=f'{i}.jpg', transfer_stats=stats(*pair, **kwargs)
+    )
 
 
 def features(n=7):
@@ -80,6 +82,9 @@ def test_pairs_without_names_are_cut_to_the_size():
         dict(transfer_stats=stats(t, t, loss=x)) for x in (1.0, 3.0, 1.0)
     ]
     assert evaluate(nameless, 2)['transfer/l2_p'] == 2
+    # The images of each of two data sets are numbered from 0.
+    numbered = [dict(img_id=0, **sample) for sample in nameless]
+    assert evaluate(numbered, 2)['transfer/l2_p'] == 2
 
 
 def test_other_models():
