@@ -11,3 +11,5 @@ files = dict(
         thermal=dict(path='thermal/{stem}.jpg', pipeline=load_thermal),
     ),
 )
+# Images have some 500 x 350 pixels and far people 28: they are enlarged.
+large = dict(type='mmxdistill.CaffeResize', scale=400, max_size=600)

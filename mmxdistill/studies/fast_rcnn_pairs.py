@@ -1,0 +1,219 @@
+"""Studies: an ImageNet network teaches Fast R-CNN on two small sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmxdistill.studies.jobs import Evaluation, Job, Step, Training
+from mmxdistill.studies.real_jobs import data_folder
+from mmxdistill.studies.real_pairs import Arm, Claim, Study, TestSet, make_step
+
+__all__ = ['KITCHEN', 'ROADSCENE']
+
+_WEIGHTS = 'checkpoints/squeezenet_v1.1.pth'
+_STARTS = dict(
+    random='random weights',
+    copy='copied ImageNet weights',
+    st='transferred weights',
+)
+_SECONDS = dict(train=300, test=45)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pairs:
+    """A data set.
+
+    Attributes:
+        name: The end of its configs' names.
+        folder: Of the data, below that of all data sets.
+        modality: What learns from colour.
+        images: Its folders of images that get proposals.
+        search: Options of ``generate_proposals.py``.
+    """
+
+    name: str
+    folder: str
+    modality: str
+    images: tuple[str, ...]
+    search: tuple[object, ...]
+
+    def detector(self, stream: str) -> str:
+        """Config of a Fast R-CNN."""
+        return f'fast_rcnn/fast_rcnn_squeezenet_{stream}_600_{self.name}.py'
+
+    def data(self, home: Path, tools: Path) -> list[Step]:
+        """Convert the teacher, look for proposals."""
+        source = data_folder()
+        return [
+            make_step(
+                *('teacher', home, 'The ImageNet SqueezeNet.', 20),
+                tools / 'model_converters/caffe_to_mm.py',
+                source / 'weights/squeezenet_v1.1'
+                '/squeezenet_v1.1_fp16.caffemodel',
+                _WEIGHTS,
+            ),
+            make_step(
+                *('proposals', home, 'Proposals of all images.', 400),
+                tools / 'dataset_converters/generate_proposals.py',
+                f'data/{self.folder}/proposals.pkl',
+                *(source / self.folder / images for images in self.images),
+                *self.search,
+            ),
+        ]
+
+    def jobs(self, seed: int) -> list[Job]:
+        """Transfer, the detectors, and the fusion of two of them."""
+        transfer = (
+            f'supervision_transfer/st_squeezenet_squeezenet_{self.modality}_'
+            f'fire9_600_{self.name}.py'
+        )
+        streams = {
+            'rgb': 'rgb',
+            **{start: f'{self.modality}_{start}' for start in _STARTS},
+        }
+        jobs: list[Job] = [
+            Training(
+                name='transfer',
+                config=transfer,
+                seconds=_SECONDS['train'],
+                shows='Supervision transfer, without labels.',
+            ),
+            Evaluation(
+                name='explained',
+                config=transfer,
+                tests='transfer',
+                predictions=False,
+                seconds=_SECONDS['test'],
+                shows='Explained variance on held-out pairs.',
+            ),
+        ]
+        for name, stream in streams.items():
+            start = dict(load_from='transfer') if name == 'st' else {}
+            jobs += [
+                Training(
+                    name=name,
+                    config=self.detector(stream),
+                    checkpoints=start,
+                    seconds=_SECONDS['train'],
+                    shows=f'Fast R-CNN, {stream}.',
+                ),
+                Evaluation(
+                    name=f'test_{name}',
+                    config=self.detector(stream),
+                    tests=name,
+                    seconds=_SECONDS['test'],
+                    shows=f'Tests {name}.',
+                ),
+            ]
+        part = 'model.streams.{}.checkpoint'
+        return [
+            *jobs,
+            Evaluation(
+                name='fusion',
+                config=f'late_fusion/fusion_squeezenet_rgb-{self.modality}_'
+                f'{self.name}.py',
+                checkpoints={
+                    part.format('rgb'): 'rgb',
+                    part.format(self.modality): 'st',
+                },
+                seconds=2 * _SECONDS['test'],
+                shows='Late fusion of the two.',
+            ),
+        ]
+
+    def test(
+        self,
+        title: str,
+        classes: tuple[str, ...],
+        group: Callable[[str], str],
+        block: int,
+    ) -> TestSet:
+        """Make the table of the report."""
+        learns = 'HHA' if self.modality == 'hha' else self.modality
+        return TestSet(
+            title=title,
+            config=self.detector('rgb'),
+            arms=[
+                Arm(test='test_rgb', what='RGB'),
+                *(
+                    Arm(test=f'test_{start}', what=f'{learns}, {what}')
+                    for start, what in _STARTS.items()
+                ),
+                Arm(test='fusion', what=f'RGB + {learns}, transferred'),
+            ],
+            claims=[
+                Claim('test_st', 'test_random', 'transferred > random'),
+                Claim('test_st', 'test_copy', 'transferred > copied'),
+                Claim('fusion', 'test_rgb', f'RGB + {learns} > RGB'),
+                Claim('fusion', 'test_st', f'RGB + {learns} > {learns}'),
+            ],
+            group=group,
+            block=block,
+            classes=classes,
+            pooled=True,
+            sheet=('test_rgb', 'test_copy', 'test_st', 'fusion'),
+        )
+
+
+_KITCHEN = _Pairs(
+    name='kitchen',
+    folder='kitchen_rgbd',
+    modality='hha',
+    images=('color',),
+    search=('--max-side', 320),
+)
+_ROADSCENE = _Pairs(
+    name='roadscene',
+    folder='roadscene_rgbt',
+    modality='thermal',
+    images=('visible', 'thermal'),
+    search=(
+        *('--method', 'selective_search', 'windows'),
+        *('--max-side', 640, '--max-num', 4000),
+    ),
+)
+
+KITCHEN = Study(
+    name='kitchen',
+    title='Kitchen: RGB teaches HHA',
+    head="""\
+The ImageNet SqueezeNet v1.1 teaches a copy of itself, at fire9, on 175 frames
+of one room; Fast R-CNN is trained on their boxes and tested on 75 other frames
+of the same room. 600 iterations of 2 images each.
+""",
+    data=_KITCHEN.data,
+    jobs=_KITCHEN.jobs,
+    once=(),
+    tests=[
+        _KITCHEN.test(
+            title='75 frames of the room',
+            classes=('box', 'chair', 'counter', 'table', 'television'),
+            group=lambda _: 'kitchen',
+            block=5,
+        )
+    ],
+    transfers=['explained'],
+)
+ROADSCENE = Study(
+    name='roadscene',
+    title='Road scenes: RGB teaches thermal',
+    head="""\
+The ImageNet SqueezeNet v1.1 teaches a copy of itself, at fire9, on 183 pairs
+of RoadScene; Fast R-CNN is trained on the boxes of 70 of them and tested on 38
+other images. 600 iterations of 2 images each.
+""",
+    data=_ROADSCENE.data,
+    jobs=_ROADSCENE.jobs,
+    once=(),
+    tests=[
+        _ROADSCENE.test(
+            title='38 images of the test split',
+            classes=('person', 'bike', 'car'),
+            group=lambda _: 'roads',
+            block=1,
+        )
+    ],
+    transfers=['explained'],
+)
