@@ -4,6 +4,9 @@ from pathlib import Path
 
 import cv2
 import pytest
+import torch
+
+from mmxdistill.models import CaffeNet
 
 TOOL = (
     Path(__file__).resolve().parents[2]
@@ -58,3 +61,19 @@ def test_filters_and_patches(tmp_path, monkeypatch, capsys):
     )
     assert "no feature 'conv9'; valid features: conv1" in message
     assert run(monkeypatch, out, *nets, '--data', config) == 2
+
+
+def test_checkpoint_does_not_need_what_training_started_from(
+    tmp_path, monkeypatch
+):
+    model = dict(type='mmxdistill.CaffeNet', channels=[4, 4, 4, 4, 4])
+    net = CaffeNet([4, 4, 4, 4, 4])
+    torch.nn.init.constant_(net.conv1.weight, 0.5)
+    weights = tmp_path / 'net.pth'
+    torch.save(dict(state_dict=net.state_dict()), weights)
+    config = tmp_path / 'net.py'
+    model['init_cfg'] = dict(type='Pretrained', checkpoint='gone.pth')
+    config.write_text(f'model = {model}\n')
+    out = tmp_path / 'figure.png'
+    assert run(monkeypatch, out, '--net', 'a', config, weights) == 0
+    assert 'gone.pth' in run(monkeypatch, out, '--net', 'a', config, 'random')

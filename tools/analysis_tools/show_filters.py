@@ -72,8 +72,9 @@ def build_backbone(name: str, config: str, checkpoint: str) -> Any:
     model = network.model
     part = model.get('backbone') or model.get('student') or model
     backbone = build_network(network._replace(model=part))
-    backbone.init_weights()
-    if checkpoint != 'random':
+    if checkpoint == 'random':
+        backbone.init_weights()
+    else:
         load_weights(backbone, checkpoint, name)
     backbone.eval()  # of mmpretrain it returns None
     return backbone
