@@ -159,7 +159,8 @@ def run(args: argparse.Namespace) -> None:
     draw_filters(weights).savefig(args.output)
     print(f'Wrote {args.output}')
     if args.data:
-        path = args.output.with_name(f'{args.output.stem}_units.png')
+        name = f'{args.output.stem}_units{args.output.suffix}'
+        path = args.output.with_name(name)
         draw_patches(find_patches(args, nets)).savefig(path)
         print(f'Wrote {path}')
 
