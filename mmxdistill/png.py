@@ -45,7 +45,8 @@ def _is_short(content: bytes) -> bool:
 def _has_all_chunks(content: bytes) -> bool:
     at = len(PNG_TAG)
     while at + 8 <= len(content):
+        length = int.from_bytes(content[at : at + 4], 'big')
         if content[at + 4 : at + 8] == b'IEND':
-            return True
-        at += 12 + int.from_bytes(content[at : at + 4], 'big')
+            return length == 0
+        at += 12 + length
     return False

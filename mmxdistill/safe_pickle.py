@@ -58,7 +58,8 @@ def _storage(content: bytes) -> Any:
     """Flat memory of a tensor."""
     import torch
 
-    return torch.load(io.BytesIO(content), weights_only=True)
+    file = io.BytesIO(content)
+    return torch.load(file, map_location='cpu', weights_only=True)
 
 
 def _tensor(
@@ -80,7 +81,9 @@ def _tensor(
         0 not in size and last >= flat.numel()
     ):
         raise pickle.UnpicklingError('a tensor is larger than its storage')
-    return torch.as_strided(flat, size, stride, offset).numpy()
+    found = torch.as_strided(flat, size, stride, offset)
+    # NumPy has no such numbers.
+    return (found.float() if found.dtype == torch.bfloat16 else found).numpy()
 
 
 # What stands for the classes and functions that files may name. Records are

@@ -27,6 +27,7 @@ READERS = (
     'maps',
     'settings',
     'sunrgbd_splits',
+    'shards_index.npy',
 )
 
 

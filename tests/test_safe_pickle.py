@@ -45,6 +45,30 @@ def test_predictions(file):
     np.testing.assert_array_equal(found['b'].scores, [1, 1, 1])
 
 
+class OfGPU:
+    """Pickles boxes as if their storage was on a GPU."""
+
+    def __init__(self, *boxes):
+        self.boxes = boxes
+
+    def __reduce__(self):
+        if self.boxes:
+            tensor = self.boxes[0]
+            args = OfGPU(), 0, tuple(tensor.shape), tensor.stride(), 0, {}
+            return torch._utils._rebuild_tensor_v2, args
+        content = pickle.dumps(torch.arange(8.0)).split(b'B', 1)[1][4:]
+        content = content.replace(b'\3\0\0\0cpu', b'\6\0\0\0cuda:0')
+        return torch.storage._load_from_bytes, (content,)
+
+
+def test_tensors_of_a_gpu_and_of_half_precision(file):
+    boxes = torch.arange(8.0).reshape(2, 4)
+    for content in (OfGPU(boxes), boxes.bfloat16(), boxes.half()):
+        file.write_bytes(pickle.dumps(content))
+        assert (b'cuda' in file.read_bytes()) == (type(content) is OfGPU)
+        np.testing.assert_array_equal(read_pickle(file), boxes.numpy())
+
+
 class Evil:
     def __reduce__(self):
         return os.mkdir, (f'{os.environ["EVIL"]}/it_ran',)

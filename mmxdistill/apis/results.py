@@ -66,6 +66,7 @@ class ResultWriter:
             'classes': metainfo.get('classes'),
             'palette': metainfo.get('palette') or 'random',
         }
+        # Name that is taken -> last number that was put behind it.
         self._names: dict[str, int] = {}
 
     def __call__(
@@ -84,9 +85,7 @@ class ResultWriter:
             images (Mapping): Modality -> image (H, W, C).
             missing (Sequence[str]): Modalities whose images stand in.
         """
-        number = self._names[name] = self._names.get(name, -1) + 1
-        if number:
-            name = f'{name}_{number}'
+        name = self._unused(name)
         with atomic_write(self.folder / 'preds' / f'{name}.json') as file:
             file.write(json.dumps(to_dict(sample)).encode())
         panels = [
@@ -99,6 +98,16 @@ class ResultWriter:
         assert known
         with atomic_write(self.folder / 'vis' / f'{name}.jpg') as file:
             file.write(content.tobytes())
+
+    def _unused(self, name: str) -> str:
+        """The name, with a number behind it if it is taken."""
+        unused, number = name, self._names.get(name, 0)
+        while unused in self._names:
+            number += 1
+            unused = f'{name}_{number}'
+        self._names[name] = number
+        self._names.setdefault(unused, 0)
+        return unused
 
     def _draw(self, image: np.ndarray, sample: DetDataSample) -> np.ndarray:
         """Draw the boxes on an image, BGR."""

@@ -15,6 +15,7 @@ from mmxdistill.datasets.configured import image_loader
 from mmxdistill.datasets.shards import write_index
 from mmxdistill.datasets.transforms.image_file import read_bytes
 from mmxdistill.parallel import map_parallel
+from mmxdistill.text_files import read_json
 
 __all__ = ['pack_shards']
 
@@ -48,7 +49,7 @@ def pack_shards(
         digest.update(repr(_files(dataset, index)).encode())
     plan = dict(files=digest.hexdigest(), per_shard=per_shard, samples=count)
     path = out / _PLAN
-    if path.exists() and json.loads(path.read_text()) != plan:
+    if path.exists() and read_json(path) != plan:
         raise ValueError(
             f"'{out}' has shards of other files: give an empty folder"
         )

@@ -12,7 +12,7 @@ from mmengine.dataset import BaseDataset, InfiniteSampler
 
 from mmxdistill.datasets.roidb import match_rois
 from mmxdistill.datasets.sample_boxes import SampleBoxes, map_boxes
-from mmxdistill.datasets.samplers import DrawIndex
+from mmxdistill.datasets.samplers import DrawIndex, seed_draws
 from mmxdistill.registry import DATA_SAMPLERS, DATASETS
 
 __all__ = ['ClassUniformDataset', 'ClassUniformSampler']
@@ -122,6 +122,7 @@ class ClassUniformSampler(InfiniteSampler):
             )
         super().__init__(dataset, **kwargs)
         self.dataset = dataset
+        seed_draws(dataset)
 
     def _infinite_indices(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self.seed)

@@ -27,6 +27,7 @@ __all__ = ['ShardBackend', 'ShardIndex', 'on_disk', 'write_index']
 
 _BLOCK = 512  # of a tar file, whose headers are one
 _NAME = 100
+_AGAIN = 'pack again, or index the shards again'
 _PATH = re.compile(r'tar://(.+\.tar)/([^/]+)#(\d+)\+(\d+)', re.DOTALL)
 
 
@@ -78,15 +79,19 @@ class ShardBackend(BaseStorageBackend):
         place = find_file(filepath)
         if place is None:
             raise ValueError(f"'{filepath}' is no file in a shard")
+        content, start = b'', place.offset - _BLOCK
         with open(place.shard, 'rb') as file:
-            file.seek(place.offset - _BLOCK)
-            content = file.read(_BLOCK + place.size)
-        short = len(content) < _BLOCK + place.size
+            # Python allocates what is asked for.
+            end = os.fstat(file.fileno()).st_size
+            short = start < 0 or place.offset + place.size > end
+            if not short:
+                file.seek(start)
+                content = file.read(_BLOCK + place.size)
         if short or _header(content) != (place.name.encode(), place.size):
             raise ValueError(
                 f"'{filepath}': the shard "
                 + ('ends before it' if short else 'has another file there')
-                + '; the index is that of other shards: index or pack again'
+                + f'; the index is that of other shards: {_AGAIN}'
             )
         return content[_BLOCK:]
 
@@ -126,18 +131,35 @@ class ShardIndex(Sequence[dict[str, str]]):
         try:
             self.shards: dict[str, int] = dict(content['shards'])
             self.modalities: dict[str, str] = dict(content['modalities'])
-            self._rows = np.load(self.folder / 'index.npy', mmap_mode='r')
-            whole = len(self._rows) == content['samples']
-        except (KeyError, TypeError, ValueError, EOFError) as error:
+            whole = content['samples']
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"'{described}' is damaged: {error}") from None
+        self._rows = self._read_rows()
+        whole = whole == len(self._rows)
         for name, size in self.shards.items():
             path = self.folder / name
             if not path.is_file() or path.stat().st_size != size or not whole:
                 raise ValueError(
                     f"'{described}' is not the index of '{path}' as it is: "
-                    'pack again, or index the shards again'
+                    f'{_AGAIN}'
                 )
         self._names = list(self.shards)
+
+    def _read_rows(self) -> np.ndarray:
+        path = self.folder / 'index.npy'
+        if not path.is_file():
+            raise FileNotFoundError(f"'{path}' does not exist")
+        try:
+            rows: np.ndarray = np.load(path, mmap_mode='r')
+            columns = _columns(rows['key'].itemsize, len(self.modalities))
+            if rows.ndim != 1 or rows.dtype != np.dtype(columns):
+                raise ValueError('it has other columns')
+        # NumPy reads the header as Python text, which may fail in many ways.
+        except Exception as error:
+            raise ValueError(
+                f"'{path}' is damaged ({error}): {_AGAIN}"
+            ) from None
+        return rows
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Processes open it anew: the mapping is not sent to them."""
@@ -152,8 +174,14 @@ class ShardIndex(Sequence[dict[str, str]]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         row = self._rows[index]
-        shard = self.folder / self._names[int(row['shard'])]
-        key = bytes(row['key']).decode()
+        try:
+            shard = self.folder / self._names[int(row['shard'])]
+            key = bytes(row['key']).decode()
+        except (IndexError, UnicodeDecodeError) as error:
+            path = self.folder / 'index.npy'
+            raise ValueError(
+                f"'{path}' is damaged at sample {index} ({error}): {_AGAIN}"
+            ) from None
         return {
             name: f'tar://{shard}/{key}.{suffix}#{offset}+{size}'
             for (name, suffix), offset, size in zip(
@@ -194,23 +222,34 @@ def write_index(folder: str | os.PathLike[str]) -> int:
             rows.append((number, key, offsets, sizes))
     if not rows:
         raise ValueError(f"'{folder}' has no *.tar file with a sample")
+    modalities = {end.partition('.')[0]: end for end in endings}
+    if len(modalities) < len(endings):
+        raise ValueError(
+            f"'{folder}': a sample has several files of one modality: "
+            f'{endings}; leave one of them out'
+        )
     length = max(len(key) for _, key, *_ in rows)
-    kind = [
-        ('shard', '<u4'),
-        ('key', f'S{length}'),
-        ('offset', '<u8', len(endings)),
-        ('size', '<u4', len(endings)),
-    ]
+    kind = _columns(length, len(endings))
     with atomic_write(folder / 'index.npy') as file:
         np.save(file, np.array([tuple(row) for row in rows], kind))
     described = dict(
         samples=len(rows),
-        modalities={end.partition('.')[0]: end for end in endings},
+        modalities=modalities,
         shards={shard.name: shard.stat().st_size for shard in shards},
     )
     with atomic_write(folder / 'index.json') as file:
         file.write(json.dumps(described, indent=1).encode())
     return len(rows)
+
+
+def _columns(length: int, count: int) -> list[Any]:
+    """Type of a row: keys of ``length`` bytes, ``count`` modalities."""
+    return [
+        ('shard', '<u4'),
+        ('key', f'S{length}'),
+        ('offset', '<u8', (count,)),
+        ('size', '<u4', (count,)),
+    ]
 
 
 def _samples(

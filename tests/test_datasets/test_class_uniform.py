@@ -85,6 +85,19 @@ def test_classes_and_then_their_boxes_are_drawn_uniformly(dataset):
     ]
 
 
+class Noise(Data):
+    """A stock data set: it knows nothing of seeds."""
+
+    def __getitem__(self, index):
+        return super().__getitem__(index) | dict(noise=np.random.rand())
+
+
+def test_a_resumed_run_draws_the_same_of_any_data_set(dataset):
+    dataset = ClassUniformDataset(Noise())
+    draw = next(iter(ClassUniformSampler(dataset, seed=3)))
+    assert dataset[draw]['noise'] == dataset[draw]['noise']
+
+
 def test_bad_data(dataset, monkeypatch):
     with pytest.raises(TypeError, match='found SimpleNamespace'):
         ClassUniformSampler(SimpleNamespace())

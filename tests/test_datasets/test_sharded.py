@@ -198,3 +198,65 @@ def test_checks_are_remembered_by_shard(root, monkeypatch):
     known = CheckMemory.of_loader(loader).known
     assert len(known) == COUNT
     assert CheckMemory.state(loader, dataset.get_record(0)) in known
+
+
+def damaged_rows(root, change):
+    path = root / 'shards/index.npy'
+    rows = np.load(path)
+    change(rows)
+    np.save(path, rows)
+    return shards(root, check_pairs=False)
+
+
+@pytest.mark.parametrize(
+    ('field', 'value'),
+    [
+        ('shard', 9),
+        ('key', b'\xff'),
+        ('offset', 2**63),
+        ('offset', 3),
+        ('size', 2**32 - 1),
+    ],
+)
+def test_damaged_rows_of_the_index(root, field, value):
+    def change(rows):
+        rows[field][1] = value
+
+    dataset = damaged_rows(root, change)
+    with pytest.raises(ValueError, match=r'shards/'):
+        dataset[1]
+
+
+def test_damaged_index(root):
+    path = root / 'shards/index.npy'
+    content = path.read_bytes()
+    for damaged in (
+        content[:40],
+        content.replace(b"'shard'", b"'shird'"),
+        content.replace(b"{'descr'", b"('descr'"),
+        content.replace(b'(2,)', b'(1,)'),
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"shards/index\..*' is damaged"):
+            shards(root, check_pairs=False)
+    path.write_bytes(content)
+    shards(root, check_pairs=False)
+
+
+def test_modalities_of_one_name_are_refused(root):
+    def with_text(members):
+        for member, content in members:
+            yield member, content
+            if member.name.endswith('.x.png'):
+                yield tarfile.TarInfo(member.name[:-3] + 'txt'), b'1'
+
+    for shard in (root / 'shards').glob('*.tar'):
+        rewrite(shard, with_text)
+    with pytest.raises(ValueError, match='several files'):
+        write_index(root / 'shards')
+
+
+def test_damaged_plan_of_packing(root):
+    (root / 'shards/packing.json').write_text('{')
+    with pytest.raises(ValueError, match=r"packing\.json' is no JSON"):
+        pack_shards(files(root), root / 'shards', per_shard=3, jobs=1)

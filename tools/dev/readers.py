@@ -1,8 +1,10 @@
 """Readers of the package, each with a small file of its kind."""
 
 import contextlib
+import io
 import json
 import pickle
+import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,8 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
+from mmengine.fileio import get
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 
@@ -25,7 +29,9 @@ from mmxdistill.datasets.coco_file import read_coco
 from mmxdistill.datasets.image_size import read_image_size
 from mmxdistill.datasets.lists import read_list
 from mmxdistill.datasets.proposal_file import ProposalFile
+from mmxdistill.datasets.shards import ShardIndex, write_index
 from mmxdistill.encodings.flow_io import read_flow, write_flow
+from mmxdistill.models.networks import load_weights
 from mmxdistill.registry import DATASETS, TRANSFORMS
 from mmxdistill.visualization.transfer_curve import read_transfer_history
 
@@ -236,3 +242,30 @@ def _read_voc(path: Path) -> None:
 
 
 add('voc_xml', 'voc/Annotations/a.xml', _read_voc)(_voc)
+
+
+def _shards(path: Path) -> None:
+    with tarfile.open(path.with_name('pairs.tar'), 'w') as tar:
+        for name in ('1.rgb.png', '1.x.png', '2.rgb.png', '2.x.png'):
+            member = tarfile.TarInfo(name)
+            member.size = 20
+            tar.addfile(member, io.BytesIO(name.ljust(20).encode()))
+    write_index(path.parent)
+
+
+def _read_shards(path: Path) -> None:
+    if path.suffix == '.tar':
+        write_index(path.parent)
+    for sample in ShardIndex(path.parent):
+        for place in sample.values():
+            get(place)
+
+
+for _name in ('pairs.tar', 'index.json', 'index.npy'):
+    add(f'shards_{_name}', f'shards/{_name}', _read_shards)(_shards)
+_NETWORK = torch.nn.Sequential(torch.nn.Linear(2, 2))
+add(
+    'checkpoint',
+    'net.pth',
+    lambda path: load_weights(_NETWORK, str(path), 'network'),
+)(lambda path: torch.save(dict(state_dict=_NETWORK.state_dict()), path))

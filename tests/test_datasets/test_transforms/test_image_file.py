@@ -305,9 +305,13 @@ def damaged(kind):
             png[:33] + b'\x3f\xff\xff\xff' + png[37:],
             'truncated',
         ),
+        'png end': (
+            png[:-12] + b'\x3f\xff\xff\xff' + png[-8:],
+            'no image any more',
+        ),
         'png bomb': (
             png[:16] + b'\0\0\x40\0\0\0\x10\0' + png[24:],
-            'truncated',
+            'no image any more',
         ),
         'large png': (
             png[:16] + b'\0\1\0\0\0\1\0\0' + png[24:],
@@ -330,6 +334,7 @@ def damaged(kind):
         'text',
         'short png',
         'png chunk',
+        'png end',
         'png bomb',
         'large png',
         'pgm bomb',
