@@ -66,6 +66,10 @@ PARSED = {
         'trains for hours',
         'tests/test_studies/test_real_pairs.py',
     ),
+    'tools/analysis_tools/show_filters.py': (
+        'wants trained weights',
+        'tests/test_tools/test_show_filters.py',
+    ),
     'tools/benchmarks/': (
         'measures for minutes',
         'tests/test_tools/test_benchmarks.py',
