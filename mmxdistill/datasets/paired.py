@@ -47,6 +47,7 @@ class _Paired(BaseDetDataset):
         use: Sequence[str] | None = None,
         check_pairs: bool = True,
         trust_pickle: bool = False,
+        reduced_jpeg: bool = False,
         **kwargs: Any,
     ) -> None:
         self.modality_paths = ModalityPaths(
@@ -68,8 +69,18 @@ class _Paired(BaseDetDataset):
             if not isinstance(spec, str) and 'pipeline' in spec
         }
         if loaders:
-            load = dict(type='mmxdistill.LoadModalities', modalities=loaders)
+            load = dict(
+                type='mmxdistill.LoadModalities',
+                modalities=loaders,
+                reduced_jpeg=reduced_jpeg,
+            )
             kwargs['pipeline'] = [load, *kwargs.get('pipeline', [])]
+        elif reduced_jpeg:
+            raise ValueError(
+                'reduced_jpeg=True is for modalities with pipelines; where '
+                'the pipeline of the data set has LoadModalities, it belongs '
+                'to that'
+            )
         super().__init__(**kwargs)
 
     def _paths_of(
@@ -200,6 +211,7 @@ class PairedDataset(_Paired):
         trust_pickle (bool): Unpickle whatever ``proposal_file`` holds, not
             arrays only; this runs code that the file names. Defaults to
             False.
+        reduced_jpeg (bool): See :class:`LoadModalities`. Defaults to False.
         **kwargs: Of :class:`mmdet.datasets.BaseDetDataset` (``data_root``,
             ``ann_file``, ``pipeline``, ``proposal_file``, ``indices``, ...).
 
@@ -282,6 +294,7 @@ class PairedCocoDataset(_Paired, CocoDataset):
         use (Sequence[str], optional): See :class:`PairedDataset`.
         check_pairs (bool): See :class:`PairedDataset`. Defaults to True.
         trust_pickle (bool): See :class:`PairedDataset`. Defaults to False.
+        reduced_jpeg (bool): See :class:`PairedDataset`. Defaults to False.
         boxes (str, optional): Modality whose own ``ann_file`` has the boxes,
             where each was annotated by itself: a detector of thermal images
             learns and is judged by what is seen in them. Its pixels are then

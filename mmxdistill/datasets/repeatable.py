@@ -157,6 +157,8 @@ def _describe(dataset: Any, modalities: Sequence[str]) -> list[Any]:
         if pipelines is None:
             described += _described(step)
             continue
+        if getattr(step, 'reduced_jpeg', False):
+            described.append(['reduced_jpeg', True])
         missing = [name for name in modalities if name not in pipelines]
         if missing:
             raise ValueError(

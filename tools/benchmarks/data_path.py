@@ -4,9 +4,10 @@ The stock pipeline does the same work with what mmdet and mmcv bring: each
 modality into a key of its own, ``TransformBroadcaster`` over both with a
 complete mapping, all of it in ``ProposalBroadcaster`` if there are proposals.
 Ours stacks the modalities and resizes them in the loader as Caffe does, or
-leaves flip, resize and encoding to the device. The pipelines take turns on
-the same pairs, in one thread, so that other load on the machine hits all of
-them; figures are CPU time, medians over the rounds.
+leaves flip, resize and encoding to the device, or, where both files are JPEG,
+decodes them at a reduced size. The pipelines take turns on the same pairs, in
+one thread, so that other load on the machine hits all of them; figures are
+CPU time, medians over the rounds.
 
 ``x stock`` is pairs per second over those of the stock pipeline, ``x files``
 the time over that of reading and decoding the files alone. ``then`` is the
@@ -127,7 +128,10 @@ def stock(load_x: list[dict], args: argparse.Namespace) -> Compose:
 
 
 def ours(
-    load_x: list[dict], args: argparse.Namespace, on_device: bool
+    load_x: list[dict],
+    args: argparse.Namespace,
+    on_device: bool,
+    reduced: bool = False,
 ) -> Compose:
     """Build the pipeline of this package."""
     load_x = copy.deepcopy(load_x)
@@ -146,6 +150,7 @@ def ours(
         dict(
             type='mmxdistill.LoadModalities',
             modalities=dict(rgb=COLOUR, x=load_x),
+            reduced_jpeg=reduced,
         )
     ]
     if args.proposals:
@@ -244,12 +249,33 @@ def data_sets(
         yield f'{name}, depth', colour, depth, load
         hha = encoded(depth, load, folder / f'{name}_hha')
         yield f'{name}, HHA files', colour, hha, COLOUR
+    yield from large_rooms(args, folder / 'large')
     if real:
         root = Path(real) / 'roadscene_rgbt'
         colour = sorted((root / 'visible').glob('*.jpg'))[: args.pairs]
         thermal = [root / 'thermal' / path.name for path in colour]
         load = [dict(type='mmxdistill.LoadGrayImageFromFile')]
         yield 'RoadScene', colour, thermal, load
+
+
+def large_rooms(
+    args: argparse.Namespace, folder: Path
+) -> Iterator[tuple[str, list[Path], list[Path], list[dict]]]:
+    """Rooms of twice the width and height, and a grey JPEG beside each."""
+    size = (2 * args.room[0], 2 * args.room[1])
+    write_dataset(
+        folder,
+        dict(pairs=args.pairs),
+        image_size=size,
+        num_proposals=1,
+        processes=1,
+    )
+    colour = sorted((folder / 'color').glob('*.jpg'))
+    grey = [path.with_name(f'{path.stem}_grey.jpg') for path in colour]
+    for path, other in zip(colour, grey, strict=True):
+        cv2.imwrite(str(other), cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
+    load = [dict(type='mmxdistill.LoadGrayImageFromFile')]
+    yield f'rooms {size[0]}x{size[1]}, grey', colour, grey, load
 
 
 def seconds(run: Callable[[dict], Any], pairs: list[dict]) -> list[float]:
@@ -272,6 +298,10 @@ def measure(
         'ours, Caffe in the loader': ours(load_x, args, False),
         'ours, left to the device': ours(load_x, args, True),
     }
+    if load_x[0]['type'] == 'mmxdistill.LoadGrayImageFromFile':
+        for on_device in (False, True):
+            name = f'reduced JPEG, {"device" if on_device else "loader"}'
+            pipelines[name] = ours(load_x, args, on_device, reduced=True)
 
     def finish(batch: dict) -> None:
         waits = 'encoder_inputs' in batch['data_samples'][0]
@@ -336,12 +366,12 @@ def main() -> None:
         f'{args.pairs} pairs, one thread'
     )
     print(
-        f'{"data set":<20}{"pipeline":<28}{"ms/pair":>9}{"pairs/s":>9}'
+        f'{"data set":<24}{"pipeline":<28}{"ms/pair":>9}{"pairs/s":>9}'
         f'{"stock x":>9}{"files x":>9}{"then ms":>9}'
     )
     for title, step, spent, after in rows:
         print(
-            f'{title:<20}{step:<28}{1e3 * spent:>9.2f}{1 / spent:>9.1f}'
+            f'{title:<24}{step:<28}{1e3 * spent:>9.2f}{1 / spent:>9.1f}'
             f'{stocks[title] / spent:>9.2f}{spent / files[title]:>9.2f}'
             f'{1e3 * after:>9.2f}'
         )

@@ -18,6 +18,10 @@ from mmxdistill.datasets.transforms.left_to_device import (
     DeviceResize,
     guard_stock_preprocessors,
 )
+from mmxdistill.datasets.transforms.reduced_jpeg import (
+    Decoded,
+    UndecodedImage,
+)
 from mmxdistill.registry import TRANSFORMS
 
 __all__ = ['CaffeRandomFlip', 'CaffeResize']
@@ -44,7 +48,9 @@ class CaffeResize(MMDetResize):
 
     Required Keys:
 
-    - img (uint8 or float, (H, W, channels)): any number of channels
+    - img (uint8 or float, (H, W, channels)): any number of channels; or
+      what :class:`LoadModalities` with ``reduced_jpeg`` has not decoded yet,
+      which is then decoded as small as the result allows
     - gt_bboxes, gt_masks, gt_seg_map (optional)
 
     Modified Keys:
@@ -65,8 +71,7 @@ class CaffeResize(MMDetResize):
         on_device (bool): Leave the image to
             :class:`MultiModalDataPreprocessor`, which resizes it, and flips
             it before if the pipeline does. Nothing may move or edit the image
-            afterwards, and ``PackDetInputs`` needs the meta_key
-            'device_resize'. Defaults to False.
+            afterwards. Defaults to False.
 
     Raises:
         ValueError: A length is not positive.
@@ -93,34 +98,37 @@ class CaffeResize(MMDetResize):
         factor = self.target / short
         if round(factor * long) > self.max_size:
             factor = self.max_size / long
-        if self.on_device:
-            shape = self._leave_to_device(results, factor)
+        shape = _scaled(image.shape, factor)
+        if isinstance(image, UndecodedImage):
+            decoded = image.decode(factor)
         else:
-            resized = _resize(image, factor)
+            decoded = Decoded(image, 1, (0.0, 0.0))
+        if self.on_device:
+            self._leave_to_device(results, decoded, factor, shape)
+        else:
+            resized = _resize(decoded, factor, shape)
             results['img'] = resized if image.ndim == 3 else resized[..., 0]
-            shape = resized.shape[:2]
         results['img_shape'] = shape
         results['scale'] = shape[::-1]
         results['scale_factor'] = (factor, factor)
         results['keep_ratio'] = True
 
     @staticmethod
-    def _leave_to_device(results: dict, factor: float) -> tuple[int, int]:
-        image = results['img']
-        height, width = image.shape[:2]
-        # OpenCV rounds halves to even numbers, too.
-        shape = round(height * factor), round(width * factor)
+    def _leave_to_device(
+        results: dict, decoded: Decoded, factor: float, shape: tuple[int, int]
+    ) -> None:
+        image = decoded.image
         down, right = directions(image)
         results['device_resize'] = DeviceResize(
-            factor,
-            (height, width),
+            factor * decoded.step,
+            (image.shape[0], image.shape[1]),
             shape,
             (down < 0, right < 0),
             results.get('flip_direction'),
+            decoded.start,
         )
         upright = split_channels(image[::down, ::right])
         results['img'] = upright.transpose(1, 2, 0)
-        return shape
 
     def _resize_bboxes(self, results: dict) -> None:
         boxes = results.get('gt_bboxes')
@@ -146,8 +154,21 @@ class CaffeResize(MMDetResize):
         )
 
 
-def _resize(image: np.ndarray, factor: float) -> np.ndarray:
+def _scaled(shape: tuple[int, ...], factor: float) -> tuple[int, int]:
+    """Height and width of the result; OpenCV rounds halves to even, too."""
+    return round(shape[0] * factor), round(shape[1] * factor)
+
+
+def _resize(
+    decoded: Decoded, factor: float, shape: tuple[int, int]
+) -> np.ndarray:
     """Resize an image (H, W, channels) bilinearly, with step 1 / factor.
+
+    Args:
+        decoded (Decoded): The image; the steps are in pixels of its file.
+        factor (float): Pixels of the result per pixel of the file.
+        shape (tuple[int, int]): Of the result. A reduced image may end with
+            a block that the file fills in part, so its own may be larger.
 
     Returns:
         np.ndarray: float32 (H', W', channels), a view of (channels, H', W'),
@@ -156,13 +177,29 @@ def _resize(image: np.ndarray, factor: float) -> np.ndarray:
     # One by one: OpenCV computes 1, 3 or 4 channels precisely, but others
     # with positions rounded to float32 (an error of 0.01 grey levels at 560
     # pixels).
-    planes = [p.astype(np.float32) for p in split_channels(image)]
+    planes = [p.astype(np.float32) for p in split_channels(decoded.image)]
+    if decoded.step > 1:
+        factor *= decoded.step
+        planes = [_shift(plane, decoded.start) for plane in planes]
     first = _resize_plane(planes[0], factor)
     resized = np.empty((len(planes), *first.shape), np.float32)
     resized[0] = first
     for plane, out in zip(planes[1:], resized[1:], strict=True):
         _resize_plane(plane, factor, out)
+    if first.shape != shape:
+        resized = resized[:, : shape[0], : shape[1]].copy()
     return resized.transpose(1, 2, 0)
+
+
+def _shift(plane: np.ndarray, start: tuple[float, float]) -> np.ndarray:
+    """Move a plane up and left by parts of a pixel, bilinearly."""
+    for axis, part in enumerate(start):
+        if part and plane.shape[axis] > 1:
+            turned = plane.swapaxes(0, axis)
+            following = np.concatenate([turned[1:], turned[-1:]])
+            turned = turned + np.float32(part) * (following - turned)
+            plane = np.ascontiguousarray(turned.swapaxes(0, axis))
+    return plane
 
 
 def _resize_plane(

@@ -21,6 +21,10 @@ from PIL import Image
 from mmxdistill.png import PNG_TAG, check_png
 
 __all__ = [
+    'COLOUR_OF_FILE',
+    'EXIF_ORIENTATION',
+    'JPEG_TAG',
+    'UPRIGHT',
     'check_header',
     'check_stock_loader',
     'decode_image',
@@ -32,14 +36,14 @@ __all__ = [
 # 10 000 x 10 000: up to 300 MB of colour.
 _MAX_PIXELS = 100_000_000
 _NPY = b'\x93NUMPY'
-_JPEG = b'\xff\xd8'
+JPEG_TAG = b'\xff\xd8'
 # Markers of a JPEG's frame: DHT, JPG and DAC are among their numbers.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _WEBP = re.compile(rb'RIFF....WEBP', re.DOTALL)
-_EXIF_ORIENTATION = 274
+EXIF_ORIENTATION = 274
 # What brings the rows and columns of each orientation upright: swap them
 # first, then count them backwards.
-_UPRIGHT = {
+UPRIGHT = {
     2: (False, (slice(None), slice(None, None, -1))),
     3: (False, (slice(None, None, -1), slice(None, None, -1))),
     4: (False, (slice(None, None, -1), slice(None))),
@@ -53,7 +57,7 @@ _TIFF_BITS = 258
 _EIGHT_BITS = frozenset('BMP GIF JPEG MPO PNG TIFF WEBP'.split())
 # Colour channels and depth of the file, and unlike IMREAD_UNCHANGED turned
 # by EXIF, as in IMREAD_COLOR.
-_FLAGS = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
+COLOUR_OF_FILE = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
 
 
 def read_bytes(path: str, backend_args: dict | None = None) -> bytes:
@@ -97,7 +101,7 @@ def decode_image(content: bytes, path: str) -> np.ndarray:
     if content.startswith(_NPY):
         return _decode_npy(content, path)
     check_header(content, path)
-    image = decode_upright(content, _FLAGS)
+    image = decode_upright(content, COLOUR_OF_FILE)
     if image is None:
         raise ValueError(
             f"'{path}' is no image that OpenCV can decode (truncated, or "
@@ -129,9 +133,9 @@ def decode_upright(content: bytes, flags: int) -> np.ndarray | None:
     if image is None or not webp:
         return image
     _, orientation = _bits_and_orientation(io.BytesIO(content))
-    if orientation not in _UPRIGHT:
+    if orientation not in UPRIGHT:
         return image
-    swap, order = _UPRIGHT[orientation]
+    swap, order = UPRIGHT[orientation]
     return np.ascontiguousarray(
         (image.swapaxes(0, 1) if swap else image)[order]
     )
@@ -170,7 +174,7 @@ def check_header(content: bytes, path: str) -> None:
         check_png(content, path)
         width, height = content[16:20], content[20:24]
         pixels = int.from_bytes(width, 'big') * int.from_bytes(height, 'big')
-    elif content.startswith(_JPEG):
+    elif content.startswith(JPEG_TAG):
         pixels, ends = _scan_jpeg(content)
     else:
         pixels = _declared_pixels(content)
@@ -255,14 +259,14 @@ def check_stock_loader(
     turns = loader.color_type in ('color', 'grayscale')
     backends = ['pillow'] if webp else ['cv2', 'pillow', None]
     turns &= loader.imdecode_backend in backends
-    if turns and head.startswith(_JPEG):
+    if turns and head.startswith(JPEG_TAG):
         return
     if turns and head.startswith(PNG_TAG):
         bits, orientation = head[24] if len(head) > 24 else 8, 1
     else:
         bits, orientation = _bits_and_orientation(io.BytesIO(content))
         if bits == 0:
-            image = decode_upright(content, _FLAGS)
+            image = decode_upright(content, COLOUR_OF_FILE)
             bits = 8 if image is None else 8 * image.itemsize
     name = type(loader).__name__
     if bits > 8 and loader.color_type != 'unchanged':
@@ -292,6 +296,6 @@ def _bits_and_orientation(file: io.BytesIO) -> tuple[int, int]:
                 bits = max(bits, 16)
             # It opens colour of 16 bits as of 8 (PPM, JPEG 2000).
             known = bits > 8 or image.format in _EIGHT_BITS
-            return bits * known, image.getexif().get(_EXIF_ORIENTATION, 1)
+            return bits * known, image.getexif().get(EXIF_ORIENTATION, 1)
     except Exception:  # not a format of Pillow's, or not of its modes
         return 0, 1

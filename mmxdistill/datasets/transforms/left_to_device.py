@@ -19,11 +19,13 @@ class DeviceResize(NamedTuple):
     """What :class:`CaffeResize` leaves to do with an image.
 
     Attributes:
-        factor: Pixels of the result per pixel.
+        factor: Pixels of the result per pixel that is sent.
         source: Height and width of the image that is sent.
         shape: Height and width of the result.
         flip: Whether its rows and its columns are to be reversed before.
         flip_direction: What the pipeline said about that.
+        start: Rows and columns of it, flipped, that come before the image:
+            part of one, if a JPEG was decoded at a reduced size.
     """
 
     factor: float
@@ -31,6 +33,7 @@ class DeviceResize(NamedTuple):
     shape: tuple[int, int]
     flip: tuple[bool, bool]
     flip_direction: str | None
+    start: tuple[float, float] = (0.0, 0.0)
 
 
 def check_nothing_left(images: Iterable[Any], samples: Sequence[Any]) -> None:

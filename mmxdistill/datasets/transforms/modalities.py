@@ -18,7 +18,18 @@ from mmxdistill.datasets.transforms.image_file import (
 )
 from mmxdistill.datasets.transforms.memory import stock_image
 from mmxdistill.datasets.transforms.path_template import PathTemplate
+from mmxdistill.datasets.transforms.reduced_jpeg import (
+    JpegFile,
+    UndecodedImage,
+    check_reducible,
+    guard_stock_resize,
+    open_jpeg_files,
+)
 from mmxdistill.datasets.transforms.registration import ToReference
+from mmxdistill.datasets.transforms.sizes import (
+    check_same_size,
+    check_size_of_record,
+)
 from mmxdistill.registry import TRANSFORMS
 
 __all__ = ['LoadModalities']
@@ -72,10 +83,18 @@ class LoadModalities(BaseTransform):
             ``missing_channels=3`` beside ``pipeline`` lets samples lack the
             file: as many channels of zeros stand in, and a late fusion
             decides without the modality; any other model refuses the sample.
+        reduced_jpeg (bool): Let :class:`CaffeResize` decode JPEG files, at a
+            half, a quarter or an eighth of their size if the result is no
+            larger than that; only flips may come before it. Such an image is
+            smoother than one that is decoded in full and resized, as Caffe
+            does it. Sizes, boxes and scale factors are those of the files.
+            Samples with a file of another format, or in memory, are decoded
+            in full. Defaults to False.
 
     Raises:
-        ValueError: A template is wrong, or the first modality is registered
-            onto itself.
+        ValueError: A template is wrong, the first modality is registered
+            onto itself, or ``reduced_jpeg`` is for modalities of which more
+            is wanted than colour or grey of 8 bits.
 
     Examples:
         >>> dict(type='mmxdistill.LoadModalities', modalities=dict(
@@ -86,7 +105,9 @@ class LoadModalities(BaseTransform):
     """
 
     def __init__(
-        self, modalities: Mapping[str, list[dict] | dict | str]
+        self,
+        modalities: Mapping[str, list[dict] | dict | str],
+        reduced_jpeg: bool = False,
     ) -> None:
         self.pipelines: dict[str, Compose] = {}
         self.templates: dict[str, PathTemplate] = {}
@@ -130,6 +151,11 @@ class LoadModalities(BaseTransform):
                 'registered onto it, and the boxes are in its pixels: it '
                 'cannot have a transform like WarpToReference itself'
             )
+        self.reduced_jpeg = reduced_jpeg
+        if reduced_jpeg:
+            guard_stock_resize()
+            for name, pipeline in self.pipelines.items():
+                check_reducible(name, pipeline.transforms)
 
     def transform(self, results: dict) -> dict:
         """Load, encode and stack the modalities of a sample.
@@ -151,12 +177,20 @@ class LoadModalities(BaseTransform):
         wanted = self._wanted(results, {**paths, **dict.fromkeys(missing, '')})
         missing = {**missing, **self.absent(results, paths, wanted)}
         samples: dict[str, dict] = {}
+        images: dict[str, Any] = {}
+        if (
+            self.reduced_jpeg
+            and not missing
+            and 'modality_images' not in (results)
+        ):
+            loaders = {k: self.pipelines[k].transforms[0] for k in wanted}
+            images |= open_jpeg_files(loaders, paths)
         for name in wanted:
-            if name in missing:
+            if name in missing or name in images:
                 continue
             sample = {**results, **self._place(name, samples, results, paths)}
             samples[name] = self._run(name, paths, sample)
-        images = {name: sample['img'] for name, sample in samples.items()}
+            images[name] = samples[name]['img']
         if missing:
             results['missing_modalities'] = tuple(missing)
             images = _with_stand_ins(images, wanted, missing, paths)
@@ -164,9 +198,12 @@ class LoadModalities(BaseTransform):
                 # Of an image that there is: what is drawn, for instance.
                 results['img_path'] = paths[next(iter(samples))]
         sizes = {k: v.shape[:2] for k, v in images.items()}
-        self._same_size(sizes, paths)
-        self._size_of_record(sizes, results, paths)
-        results['img'] = stack_channels(list(images.values()))
+        check_same_size(sizes, paths)
+        check_size_of_record(sizes, results, paths)
+        parts = list(images.values())
+        undecoded = isinstance(parts[0], JpegFile)
+        stack = UndecodedImage if undecoded else stack_channels
+        results['img'] = stack(parts)
         results['modalities'] = tuple(images)
         results['modality_channels'] = tuple(
             image.shape[2] if image.ndim == 3 else 1
@@ -215,8 +252,8 @@ class LoadModalities(BaseTransform):
             if name in self.registered:
                 steps[self.registered[name]].check(sample)
                 sizes[name] = place['reference_shape']
-        self._same_size(sizes, paths)
-        self._size_of_record(sizes, results, paths)
+        check_same_size(sizes, paths)
+        check_size_of_record(sizes, results, paths)
 
     def paths(self, results: dict) -> dict[str, str]:
         """Tell where the files of a sample are.
@@ -350,41 +387,6 @@ class LoadModalities(BaseTransform):
                 'or another format), or its pipeline dropped it'
             )
         return sample
-
-    @staticmethod
-    def _same_size(
-        sizes: dict[str, tuple[int, int]], paths: dict[str, str]
-    ) -> None:
-        if len(set(sizes.values())) > 1:
-            found = ', '.join(
-                f"'{paths[name]}' is {w}x{h}" for name, (h, w) in sizes.items()
-            )
-            raise ValueError(
-                f'the modalities of a pair must have the same size (they are '
-                f'aligned pixel by pixel): {found}. Put WarpToReference or '
-                'ResizeToReference of mmxdistill into the pipeline of the '
-                'second one'
-            )
-
-    def _size_of_record(
-        self,
-        sizes: dict[str, tuple[int, int]],
-        results: dict,
-        paths: dict[str, str],
-    ) -> None:
-        """Compare with the size that the boxes were drawn at."""
-        record = results.get('width'), results.get('height')
-        if None in record:
-            return
-        name, (height, width) = next(iter(sizes.items()))
-        if (width, height) != record:
-            raise ValueError(
-                f"'{paths[name]}' is {width}x{height}, but its record in the "
-                f'ann_file says {record[0]}x{record[1]} (w x h), so its boxes '
-                'would be in the wrong place: they were drawn on another '
-                'image or modality, or before this one was resized or turned '
-                'by its EXIF orientation'
-            )
 
     def __repr__(self) -> str:
         """Names of the modalities."""

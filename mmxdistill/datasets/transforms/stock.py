@@ -27,6 +27,7 @@ from mmcv.transforms import BaseTransform
 from mmdet.datasets import MultiImageMixDataset
 
 from mmxdistill.datasets.transforms.channels import stack_channels
+from mmxdistill.datasets.transforms.reduced_jpeg import refuse_undecoded
 
 __all__ = [
     'ANY_CHANNELS',
@@ -168,6 +169,7 @@ def _in_threes(transform: Transform) -> Transform:
     def on_stack(self: Any, results: dict) -> dict | None:
         if 'device_resize' in results:
             raise ValueError(_too_late(self))
+        refuse_undecoded(self, results)
         widths = _widths(results)
         if widths is None or _knows(self, sum(widths)):
             return transform(self, results)
@@ -283,14 +285,19 @@ def _refusing(transform: Transform) -> Transform:
 
 
 def _packing(transform: Transform) -> Transform:
-    """Whatever the ``meta_keys``: without it zeros would be an image."""
+    """Whatever the ``meta_keys``, say what the image is not.
+
+    Zeros would be an image otherwise, and one that is left to the device, of
+    which nobody can tell by its size that it is reduced or to be mirrored,
+    would be finished.
+    """
 
     @functools.wraps(transform)
     def packed(self: Any, results: dict) -> dict | None:
         found = transform(self, results)
-        if found is not None and results.get('missing_modalities'):
-            missing = dict(missing_modalities=results['missing_modalities'])
-            found['data_samples'].set_metainfo(missing)
+        for key in ('missing_modalities', 'device_resize'):
+            if found is not None and results.get(key):
+                found['data_samples'].set_metainfo({key: results[key]})
         return found
 
     return packed

@@ -88,7 +88,7 @@ def resize_images(images: Sequence[Tensor], resizes: Resizes) -> list[Tensor]:
         list[Tensor]: float32 (C, H', W'); finished images are as they were.
     """
     first = resizes[0]
-    same = {(r and r.source, r and r.factor) for r in resizes}
+    same = {r and (r.source, r.factor, r.shape, r.start) for r in resizes}
     if first is not None and len(same) == 1:
         return list(_resize(torch.stack(list(images)), first))
     return [
@@ -101,7 +101,11 @@ def _resize(images: Tensor, resize: DeviceResize) -> Tensor:
     """Resize (..., H, W); columns first, as OpenCV does."""
     for dim in (-1, -2):
         low, high, weight = _taps(
-            resize.source[dim], resize.shape[dim], resize.factor, images.device
+            resize.source[dim],
+            resize.shape[dim],
+            resize.factor,
+            resize.start[dim],
+            images.device,
         )
         if dim == -2:
             weight = weight[:, None]
@@ -112,10 +116,14 @@ def _resize(images: Tensor, resize: DeviceResize) -> Tensor:
 
 @functools.lru_cache(maxsize=64)
 def _taps(
-    size: int, length: int, factor: float, device: torch.device
+    size: int,
+    length: int,
+    factor: float,
+    start: float,
+    device: torch.device,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Input pixels on both sides of each output pixel, and their mixture."""
-    source = (np.arange(length) + 0.5) / factor - 0.5
+    source = start + (np.arange(length) + 0.5) / factor - 0.5
     source = source.clip(0, size - 1)
     low = np.floor(source).astype(np.int64)
     high = np.minimum(low + 1, size - 1)

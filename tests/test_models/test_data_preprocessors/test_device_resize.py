@@ -194,21 +194,26 @@ def test_the_order_is_checked_when_a_data_set_is_built():
         check_data_set(Data())
 
 
-@pytest.mark.parametrize('pack', [PACK, dict(type='PackDetInputs')])
-@pytest.mark.parametrize('ours', [True, False])
-def test_forgotten_halves_are_named(pack, ours):
-    """Only the pair of key and preprocessor can finish the images."""
-    if ours and pack is PACK:
-        return
-    loaded = load([MIRROR, resize(True)], [(43, 57)], 3, pack)
-    kind = (
-        dict(
-            type='mmxdistill.MultiModalDataPreprocessor',
-            modalities=dict(x=dict(mean=[0.0] * 3)),
-        )
-        if ours
-        else dict(type='DetDataPreprocessor', mean=[0.0] * 3, std=[1.0] * 3)
+@pytest.mark.parametrize('scale', [60, 43])
+def test_a_forgotten_key_is_packed(scale):
+    """By its size an image of 43 could be finished, but not mirrored."""
+    pack = dict(type='PackDetInputs')
+    expected, found = (
+        preprocess(
+            load([MIRROR, resize(on, scale)], [(43, 57)], 3, pack),
+            dict(x=dict(mean=[0.0] * 3)),
+        )['inputs']
+        for on in (False, True)
     )
-    message = r'0\.png.*MultiModalDataPreprocessor.*57x43.*\(60, 80\)'
+    torch.testing.assert_close(found, expected, rtol=0, atol=GREY_LEVELS)
+
+
+@pytest.mark.parametrize('pack', [PACK, dict(type='PackDetInputs')])
+@pytest.mark.parametrize('scale', [60, 43])
+def test_forgotten_halves_are_named(pack, scale):
+    """Only the preprocessor of this package can finish the images."""
+    loaded = load([MIRROR, resize(True, scale)], [(43, 57)], 3, pack)
+    kind = dict(type='DetDataPreprocessor', mean=[0.0] * 3, std=[1.0] * 3)
+    message = rf'0\.png.*MultiModalDataPreprocessor.*57x43.*\({scale}, '
     with pytest.raises(ValueError, match=message):
         MODELS.build(kind)(loaded)
