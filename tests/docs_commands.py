@@ -94,6 +94,10 @@ PARSED = {
         'wants all 1449 frames',
         'tests/test_tools/test_nyud2_converters.py',
     ),
+    'tools/dev/flow_rates.py': (
+        'trains for half an hour',
+        'tests/test_flow_rates.py',
+    ),
     'tools/dev/model_index.py': (
         'writes files of the checkout',
         'tests/test_configs.py',
