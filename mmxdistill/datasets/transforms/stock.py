@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 # Names with the classes that inherit from them. Geometric transforms that
-# take any number of channels:
+# take any number of channels (Resize: since _resizing):
 ANY_CHANNELS = (
     'Resize',
     'ResizeShortestEdge',
@@ -57,6 +57,7 @@ ANY_CHANNELS = (
 # ... and those that get three at a time.
 IN_THREES = (
     'GeomTransform',  # Rotate, ShearX, ShearY, TranslateX, TranslateY
+    'FixShapeResize',
     'Pad',
     'Expand',
     'CutOut',
@@ -83,6 +84,8 @@ UNRECORDED = (
 )
 # They turn or shear the image. Directions in it stay what they were.
 TURNING = ('Rotate', 'ShearX', 'ShearY', 'RandomAffine')
+# Interpolations of OpenCV.
+_ALIKE = ('bilinear', 'nearest')
 PHOTOMETRIC = (
     'ColorTransform',  # Color, Brightness, Contrast, Sharpness, Solarize, ...
     'PhotoMetricDistortion',
@@ -139,6 +142,10 @@ def teach_stock_transforms() -> None:
                     wrapped = wrap(own)
                     wrapped.of_one_modality = own  # type: ignore[attr-defined]
                     child.transform = wrapped  # type: ignore[attr-defined]
+    for cls in _classes(('Resize',)):
+        own = vars(cls).get('_resize_img')
+        if own and not hasattr(own, 'of_one_modality'):
+            cls._resize_img = _resizing(own)  # type: ignore[attr-defined]
     init = MultiImageMixDataset.__init__
     if not hasattr(init, 'unchecked'):
         MultiImageMixDataset.__init__ = _checking(init)
@@ -162,6 +169,41 @@ def _widths(results: dict) -> tuple[int, ...] | None:
     else:
         return None
     return None if widths == (3,) else widths
+
+
+def _resizing(resize_img: Callable[[Any, dict], None]) -> Any:
+    """Resize a stack in threes where OpenCV does not treat channels alike.
+
+    It rounds images of more than four channels differently, or refuses them,
+    but for ``nearest`` and ``bilinear``; the latter means ``area`` if it
+    halves an image. (In threes it takes twice the time.)
+    """
+
+    @functools.wraps(resize_img)
+    def on_stack(self: Any, results: dict) -> None:
+        widths = _widths(results)
+        if widths is None or (len(widths) == 1 and widths[0] <= 4):
+            resize_img(self, results)
+            return
+        image = results['img']
+        if self.backend == 'cv2' and self.interpolation in _ALIKE:
+            resize_img(self, results)
+            height, width = results['img'].shape[:2]
+            halved = (2 * height, 2 * width) == image.shape[:2]
+            if not halved or self.interpolation == 'nearest':
+                return
+        parts = []
+        known = results.pop('modality_channels', None)
+        for channels in _threes(widths):
+            results['img'] = np.ascontiguousarray(image[..., channels])
+            resize_img(self, results)
+            parts.append(results['img'])
+        results['img'] = stack_channels(parts)
+        if known is not None:
+            results['modality_channels'] = known
+
+    on_stack.of_one_modality = resize_img  # type: ignore[attr-defined]
+    return on_stack
 
 
 def _in_threes(transform: Transform) -> Transform:
