@@ -45,7 +45,7 @@ def readme() -> str:
 STUDIES = ['snakemake>=9; python_version >= "3.11"']
 TESTS = [
     *('h5py>=3', 'protobuf>=4.22', 'pytest>=8', 'pytest-xdist>=3'),
-    *('tensorboard>=2.14', *STUDIES),
+    *('tensorboard>=2.14', 'webdataset', *STUDIES),
 ]
 
 setup(

@@ -52,7 +52,8 @@ pytest-xdist==3.8.0
 ruff==0.17.5
 snakemake==9.27.1
 sphinx==9.0.4
-tensorboard==2.21.0"
+tensorboard==2.21.0
+webdataset==1.0.2"
 
 say() { echo "[setup] $*" >&2; }
 
@@ -191,7 +192,7 @@ install_stack() {
     fi
     step '4/6 mmdet and the tools for the tests (about 1 min)' \
         pip_install "$MMDET" scipy protobuf h5py numba \
-        pytest pytest-xdist mypy ruff tensorboard \
+        pytest pytest-xdist mypy ruff tensorboard webdataset \
         {snakemake,sphinx,myst-parser,furo}'; python_version >= "3.11"'
     step '5/6 one OpenCV, with the contrib modules' keep_one_opencv
     step '6/6 mmxdistill' \

@@ -4,7 +4,11 @@ import tarfile
 import cv2
 import numpy as np
 import pytest
+import torch
 from mmengine.dataset import pseudo_collate
+from mmengine.model import BaseModel
+from mmengine.registry import FUNCTIONS
+from mmengine.runner import Runner
 
 from mmxdistill.converters.shards import pack_shards
 from mmxdistill.datasets import PairedDataset, ResumableInfiniteSampler
@@ -74,6 +78,105 @@ def test_same_samples_in_the_same_order(root):
         np.testing.assert_array_equal(a, b)
     again = draws(pickle.loads(pickle.dumps(shards(root))), skip=4)
     for a, b in zip(expected['inputs'][4:], again['inputs'], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+class Model(BaseModel):
+    """Tells by its weights which images it saw, in which order."""
+
+    def __init__(self):
+        means = {name: dict(mean=[100.0] * 3) for name in LOAD}
+        super().__init__(
+            dict(
+                type='mmxdistill.MultiModalDataPreprocessor', modalities=means
+            )
+        )
+        self.layer = torch.nn.Conv2d(6, 2, 3)
+
+    def forward(self, inputs, data_samples, mode):
+        return dict(loss=(self.layer(inputs / 100) - 1).square().mean())
+
+
+def train(dataset, work_dir, **kwargs):
+    """Weights after some iterations of mmengine's runner."""
+    torch.manual_seed(0)
+    runner = Runner(
+        model=Model(),
+        work_dir=str(work_dir),
+        train_dataloader=dict(
+            batch_size=2,
+            num_workers=0,
+            dataset=dataset,
+            sampler=dict(type='mmxdistill.ResumableInfiniteSampler'),
+            collate_fn=FUNCTIONS.get('pseudo_collate'),
+        ),
+        train_cfg=dict(type='IterBasedTrainLoop', max_iters=6),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9)),
+        default_hooks=dict(
+            checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=3)
+        ),
+        default_scope='mmdet',
+        randomness=dict(seed=1),
+        experiment_name=f'{work_dir.parent.name}_{work_dir.name}',
+        log_level='ERROR',
+        **kwargs,
+    )
+    runner.train()
+    return torch.cat([p.detach().flatten() for p in runner.model.parameters()])
+
+
+def test_a_run_resumes_from_shards(root):
+    """Weights are those of a run that was not interrupted."""
+    whole = train(shards(root), root / 'whole')
+    half = str(root / 'whole/iter_3.pth')
+    resumed = train(shards(root), root / 'rest', load_from=half, resume=True)
+    assert torch.equal(resumed, whole)
+    # From single files, too, and their runs go on from shards.
+    again = train(files(root), root / 'files', load_from=half, resume=True)
+    assert torch.equal(again, whole)
+
+
+def test_the_library_of_the_format_reads_ours(root):
+    webdataset = pytest.importorskip('webdataset')
+    paths = sorted(map(str, (root / 'shards').glob('*.tar')))
+    found = list(
+        webdataset.WebDataset(paths, shardshuffle=False, empty_check=False)
+    )
+    assert [one['__key__'] for one in found] == [
+        f'{i:09d}_a_{i}' for i in range(COUNT)
+    ]
+    for i, one in enumerate(found):
+        assert one['rgb.jpg'] == (root / f'rgb/a.{i}.jpg').read_bytes()
+        assert one['x.png'] == (root / f'x/a.{i}.PNG').read_bytes()
+
+
+@pytest.mark.parametrize('names', [('rgb.jpg', 'x.png'), ('jpg', 'png')])
+def test_we_read_those_of_the_library(root, names):
+    """Whose samples may hold labels beside, and endings for names."""
+    webdataset = pytest.importorskip('webdataset')
+    out = root / 'theirs'
+    out.mkdir()
+    pattern = str(out / 'part-%04d.tar')
+    with webdataset.ShardWriter(pattern, maxcount=3, verbose=0) as writer:
+        for i in range(COUNT):
+            writer.write(
+                {
+                    '__key__': f'sample{i:04d}',
+                    names[0]: (root / f'rgb/a.{i}.jpg').read_bytes(),
+                    names[1]: (root / f'x/a.{i}.PNG').read_bytes(),
+                    'json': dict(label=i),
+                }
+            )
+    assert write_index(out) == COUNT
+    assert len(list(out.glob('*.tar'))) == 3
+    modalities = {
+        name.partition('.')[0]: dict(pipeline=pipeline)
+        for name, pipeline in zip(names, LOAD.values(), strict=True)
+    }
+    dataset = Sharded('theirs', modalities, data_root=str(root))
+    dataset.pipeline.transforms += files(root).pipeline.transforms[1:]
+    expected, found = draws(files(root)), draws(dataset)
+    for a, b in zip(expected['inputs'], found['inputs'], strict=True):
         np.testing.assert_array_equal(a, b)
 
 

@@ -110,7 +110,8 @@ def step(pair: str, case: tuple, small: bool) -> tuple[str, str]:
         model.teacher.compile(mode=compiled)
     run = model_step(model, inputs, samples, autocast)
     spent = seconds(run, 3 if small else 15)
-    return f'{batch / spent:.0f} images/s', f'{bound / spent:.1%}'
+    share = f'{bound / spent:.1%}' if DEVICE == 'cuda' else ''
+    return f'{batch / spent:.1f} images/s', share
 
 
 def hha(small: bool) -> Iterator[Row]:
@@ -178,7 +179,7 @@ def loader(small: bool) -> Iterator[Row]:
                     start = time.perf_counter()
                     total = sum(len(batch['inputs']) for batch in batches)
                     rate = total / (time.perf_counter() - start)
-                    return f'{rate:.0f} pairs/s', ''
+                    return f'{rate:.1f} pairs/s', ''
 
                 where = 'on the device' if on_device else 'in the loader'
                 yield guarded(

@@ -19,14 +19,17 @@ python=${PYTHON:-python}
 cd "$(dirname "$0")/../.." || exit 1
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} OMP_NUM_THREADS=1
 
+gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -n 1)
 mkdir -p "$(dirname "$report")"
 : > "$log"
 {
     echo '# GPU report'
     echo
     echo "Commit $(git rev-parse --short HEAD 2>/dev/null || echo unknown)," \
-        "$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null |
-            head -n 1 || true)" "$(nproc) CPUs${small:+, --small}"
+        "${gpu:-no GPU}, $(env -u OMP_NUM_THREADS nproc) CPUs${small:+, --small}"
+    # nproc counts what OpenMP may use.
+    [ -n "$gpu" ] || printf '\n%s\n%s\n' 'Without a GPU its tests are skipped, and' \
+        'CUDA graphs and shares of a bound are not measured.'
     echo
     echo '| part | case | measured | of an H200 bound |'
     echo '| --- | --- | --- | --- |'
