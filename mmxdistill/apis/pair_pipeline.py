@@ -15,7 +15,7 @@ from mmxdistill.apis.inputs import Pair
 from mmxdistill.apis.proposals import ProposalSource
 from mmxdistill.datasets.configured import split_modalities
 from mmxdistill.datasets.transforms import LoadModalities
-from mmxdistill.datasets.transforms.stock import check_data_set, walk
+from mmxdistill.datasets.transforms.stock_checks import check_data_set, walk
 from mmxdistill.registry import DATASETS
 
 __all__ = ['PairPipeline']

@@ -25,7 +25,7 @@ from mmxdistill.datasets.modality_paths import ModalityPaths, name_file
 from mmxdistill.datasets.proposal_boxes import ProposalTable
 from mmxdistill.datasets.proposal_file import ProposalFile, find_proposal_file
 from mmxdistill.datasets.samplers import DrawIndex
-from mmxdistill.datasets.transforms.stock import check_data_set
+from mmxdistill.datasets.transforms.stock_checks import check_data_set
 from mmxdistill.registry import DATASETS
 
 __all__ = ['PairedCocoDataset', 'PairedDataset']

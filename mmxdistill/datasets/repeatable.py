@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from mmcv.transforms import RandomChoiceResize, RandomFlip, Resize
 
-from mmxdistill.datasets.transforms.stock import data_sets
+from mmxdistill.datasets.transforms.stock_checks import data_sets
 
 __all__ = ['META_KEYS', 'describe_loading', 'variants']
 

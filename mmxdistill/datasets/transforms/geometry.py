@@ -10,7 +10,8 @@ from mmcv.transforms import BaseTransform, Compose
 from mmdet.datasets.transforms import Pad as MMDetPad
 from mmdet.structures.bbox import HorizontalBoxes, get_box_tensor
 
-from mmxdistill.datasets.transforms.stock import UNRECORDED, is_a, walk
+from mmxdistill.datasets.transforms.stock_checks import walk
+from mmxdistill.datasets.transforms.stock_names import UNRECORDED, is_a
 from mmxdistill.registry import TRANSFORMS
 
 __all__ = ['FastProposalBroadcaster', 'Pad']

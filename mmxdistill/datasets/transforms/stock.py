@@ -17,110 +17,32 @@ from __future__ import annotations
 import copy
 import functools
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
-import mmcv.transforms
-import mmdet.datasets.transforms
 import numpy as np
-from mmcv.transforms import BaseTransform
 from mmdet.datasets import MultiImageMixDataset
 
 from mmxdistill.datasets.transforms.channels import stack_channels
 from mmxdistill.datasets.transforms.reduced_jpeg import refuse_undecoded
+from mmxdistill.datasets.transforms.stock_checks import (
+    advice,
+    check_data_set,
+    data_sets,
+    too_late,
+)
+from mmxdistill.datasets.transforms.stock_names import (
+    IN_THREES,
+    PHOTOMETRIC,
+    classes_of,
+)
 
-__all__ = [
-    'ANY_CHANNELS',
-    'IN_THREES',
-    'PHOTOMETRIC',
-    'TURNING',
-    'UNRECORDED',
-    'check_data_set',
-    'data_sets',
-    'is_a',
-    'teach_stock_transforms',
-    'walk',
-]
+__all__ = ['teach_stock_transforms']
 
-# Names with the classes that inherit from them. Geometric transforms that
-# take any number of channels (Resize: since _resizing):
-ANY_CHANNELS = (
-    'Resize',
-    'ResizeShortestEdge',
-    'RandomFlip',
-    'RandomShift',
-    'RandomCrop',
-    'MinIoURandomCrop',
-    'CenterCrop',
-    'CopyPaste',
-)
-# ... and those that get three at a time.
-IN_THREES = (
-    'GeomTransform',  # Rotate, ShearX, ShearY, TranslateX, TranslateY
-    'FixShapeResize',
-    'Pad',
-    'Expand',
-    'CutOut',
-    'RandomErasing',
-    'RandomAffine',
-    'RandomCenterCropPad',
-    'Mosaic',
-    'MixUp',
-    'CachedMosaic',
-    'CachedMixUp',
-)
-# They move the image and do not tell how (no ``homography_matrix``).
-UNRECORDED = (
-    'RandomShift',
-    'MinIoURandomCrop',
-    'CenterCrop',
-    'Expand',
-    'RandomAffine',
-    'RandomCenterCropPad',
-    'Mosaic',
-    'MixUp',
-    'CachedMosaic',
-    'CachedMixUp',
-)
-# They turn or shear the image. Directions in it stay what they were.
-TURNING = ('Rotate', 'ShearX', 'ShearY', 'RandomAffine')
 # Interpolations of OpenCV.
 _ALIKE = ('bilinear', 'nearest')
-PHOTOMETRIC = (
-    'ColorTransform',  # Color, Brightness, Contrast, Sharpness, Solarize, ...
-    'PhotoMetricDistortion',
-    'YOLOXHSVRandomAug',
-    'RandomGrayscale',
-    'Normalize',
-    'Corrupt',
-    'Albu',
-    'InstaBoost',
-)
 
 Transform: TypeAlias = Callable[[Any, dict], dict | None]
-
-
-def _classes(names: Sequence[str]) -> tuple[type, ...]:
-    """Classes of mmdet and mmcv of these names; versions lack some."""
-    modules = (
-        mmdet.datasets.transforms,
-        mmdet.datasets.transforms.transforms,  # not all are exported
-        mmdet.datasets.transforms.geometric,
-        mmdet.datasets.transforms.colorspace,
-        mmcv.transforms,
-    )
-    found = [
-        getattr(module, name)
-        for name in names
-        for module in modules
-        if hasattr(module, name)
-    ]
-    return tuple(dict.fromkeys(found))
-
-
-def is_a(transform: object, names: Sequence[str]) -> bool:
-    """Whether a transform is of one of the named classes."""
-    return isinstance(transform, _classes(names))
 
 
 def teach_stock_transforms() -> None:
@@ -135,14 +57,14 @@ def teach_stock_transforms() -> None:
         (PHOTOMETRIC, _refusing),
         (('PackDetInputs',), _packing),
     ):
-        for cls in _classes(names):
+        for cls in classes_of(names):
             for child in _family(cls):
                 own = vars(child).get('transform')
                 if own and not hasattr(own, 'of_one_modality'):
                     wrapped = wrap(own)
                     wrapped.of_one_modality = own  # type: ignore[attr-defined]
                     child.transform = wrapped  # type: ignore[attr-defined]
-    for cls in _classes(('Resize',)):
+    for cls in classes_of(('Resize',)):
         own = vars(cls).get('_resize_img')
         if own and not hasattr(own, 'of_one_modality'):
             cls._resize_img = _resizing(own)  # type: ignore[attr-defined]
@@ -210,7 +132,7 @@ def _in_threes(transform: Transform) -> Transform:
     @functools.wraps(transform)
     def on_stack(self: Any, results: dict) -> dict | None:
         if 'device_resize' in results:
-            raise ValueError(_too_late(self))
+            raise ValueError(too_late(self))
         refuse_undecoded(self, results)
         widths = _widths(results)
         if widths is None or _knows(self, sum(widths)):
@@ -320,7 +242,7 @@ def _refusing(transform: Transform) -> Transform:
     @functools.wraps(transform)
     def on_stack(self: Any, results: dict) -> dict | None:
         if len(results.get('modality_channels', ())) > 1:
-            raise ValueError(_advice(self, results['modalities']))
+            raise ValueError(advice(self, results['modalities']))
         return transform(self, results)
 
     return on_stack
@@ -345,112 +267,6 @@ def _packing(transform: Transform) -> Transform:
     return packed
 
 
-def _advice(transform: object, modalities: Sequence[str]) -> str:
-    name = type(transform).__name__
-    return (
-        f'{name} works on the colours of one image, but gets the stacked '
-        f'channels of {list(modalities)}. Put it into the pipeline of the '
-        f'modality that it is for: modalities=dict({modalities[0]}=dict('
-        "path=..., pipeline=[dict(type='LoadImageFromFile'), dict("
-        f"type='{name}')]), ...)"
-    )
-
-
-def walk(node: Any) -> Iterator[BaseTransform]:
-    """Yield all transforms of a pipeline, those in wrappers too.
-
-    Pipelines of a single modality, which :class:`LoadModalities` has, are
-    left out.
-
-    Args:
-        node: Transform, or any nesting of lists, dicts and ``Compose``.
-    """
-    if isinstance(node, Mapping):
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        for child in node:
-            yield from walk(child)
-        return
-    if isinstance(node, BaseTransform):
-        yield node
-    if hasattr(node, 'pipelines'):  # LoadModalities
-        return
-    if isinstance(node, BaseTransform) or hasattr(node, 'transforms'):
-        yield from walk(list(vars(node).values()))
-
-
-def check_data_set(dataset: Any, then: Sequence[Any] = ()) -> None:
-    """Check what a data set does to the images that it stacks.
-
-    Args:
-        dataset (BaseDataset): Data set; one without :class:`LoadModalities`
-            is as its user likes it.
-        then (Sequence): Transforms that a wrapper of it applies.
-
-    Raises:
-        ValueError: A photometric transform would see several modalities,
-            proposals would stay where they are while the image moves, or flow
-            would be turned but not its directions.
-    """
-    steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
-    for step in steps:
-        if hasattr(step, 'pipelines'):  # LoadModalities
-            names = getattr(dataset, 'use', None) or step.pipelines
-            _check_pipeline([*steps, *then], list(names))
-
-
-def _check_pipeline(steps: Sequence[Any], modalities: Sequence[str]) -> None:
-    if len(modalities) > 1:
-        for transform in walk(steps):
-            if is_a(transform, PHOTOMETRIC):
-                raise ValueError(_advice(transform, modalities))
-    flip_flow = [o for o in walk(steps) if type(o).__name__ == 'FlipFlow']
-    turning = [one for one in walk(steps) if is_a(one, TURNING)]
-    if flip_flow and turning:
-        name = type(turning[0]).__name__
-        raise ValueError(
-            f"{name} turns the image of '{flip_flow[0].modality}', but not "
-            f'the directions of its flow: leave {name} out, or compute the '
-            'flow of turned frames'
-        )
-    resized = False
-    for one in walk(steps):
-        if resized and is_a(one, ANY_CHANNELS + IN_THREES):
-            raise ValueError(_too_late(one))
-        resized |= getattr(one, 'on_device', False)
-    loaded = False
-    for step in steps:
-        inner = list(walk(step))
-        carries = any(
-            type(one).__name__.endswith('ProposalBroadcaster') for one in inner
-        )
-        moving = [one for one in inner if is_a(one, ANY_CHANNELS + IN_THREES)]
-        moving = [one for one in moving if not _keeps_place(one)]
-        if loaded and moving and not carries:
-            name = type(moving[0]).__name__
-            raise ValueError(
-                f'{name} moves the image and its boxes, but not the '
-                'proposals that LoadProposals has loaded: put it into '
-                "dict(type='mmxdistill.FastProposalBroadcaster', transforms="
-                f"[dict(type='{name}', ...)])"
-            )
-        loaded |= any(type(one).__name__ == 'LoadProposals' for one in inner)
-
-
-def _keeps_place(transform: object) -> bool:
-    """Whether boxes stay where they are."""
-    return is_a(transform, ('Pad', 'CutOut', 'RandomErasing', 'CopyPaste'))
-
-
-def _too_late(transform: object) -> str:
-    name = type(transform).__name__
-    return (
-        f'{name} comes after CaffeResize(on_device=True), which leaves the '
-        f'image as large as it was: put {name} before it (padding into the '
-        'data_preprocessor), or resize in the loader (on_device=False)'
-    )
-
-
 def _checking(init: Callable[..., None]) -> Callable[..., None]:
     """Let ``MultiImageMixDataset`` look at its pipeline when it is built."""
 
@@ -462,13 +278,3 @@ def _checking(init: Callable[..., None]) -> Callable[..., None]:
 
     checked.unchecked = init  # type: ignore[attr-defined]
     return checked
-
-
-def data_sets(dataset: Any) -> Iterator[Any]:
-    """Data sets inside of wrappers."""
-    for inner in getattr(dataset, 'datasets', ()):
-        yield from data_sets(inner)
-    if hasattr(dataset, 'dataset'):
-        yield from data_sets(dataset.dataset)
-    elif not hasattr(dataset, 'datasets'):
-        yield dataset

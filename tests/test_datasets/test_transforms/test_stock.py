@@ -16,12 +16,12 @@ from mmdet.registry import TRANSFORMS as MMDET_TRANSFORMS
 from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks
 
-from mmxdistill.datasets.transforms.stock import (
+from mmxdistill.datasets.transforms.stock_checks import walk
+from mmxdistill.datasets.transforms.stock_names import (
     ANY_CHANNELS,
     IN_THREES,
     PHOTOMETRIC,
     is_a,
-    walk,
 )
 from mmxdistill.registry import DATASETS, TRANSFORMS
 

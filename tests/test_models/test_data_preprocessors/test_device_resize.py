@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 
 from mmxdistill.datasets.transforms.left_to_device import DeviceResize
-from mmxdistill.datasets.transforms.stock import check_data_set
+from mmxdistill.datasets.transforms.stock_checks import check_data_set
 from mmxdistill.models.data_preprocessors.device_resize import resize_images
 from mmxdistill.registry import MODELS, TRANSFORMS
 
