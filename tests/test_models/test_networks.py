@@ -187,7 +187,13 @@ class TestLoad:
 
     @pytest.mark.parametrize(
         ('content', 'message'),
-        [(b'hello', 'cannot be read'), ([1], 'holds a list')],
+        [
+            (b'hello', 'no file of PyTorch'),
+            # PyTorch's pickle allocates the length of a text before it reads.
+            (b'X\xff\xff\xff\x7fhello', 'no file of PyTorch'),
+            (b'PK\3\4hello', 'cannot be read'),
+            ([1], 'holds a list'),
+        ],
     )
     def test_no_checkpoint(self, content, message, tmp_path):
         path = tmp_path / 'junk.pth'
