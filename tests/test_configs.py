@@ -204,6 +204,15 @@ def test_checkpoints_come_from_other_configs(name):
         assert found
 
 
+@pytest.mark.parametrize(
+    'path',
+    sorted((CONFIGS / '_base_/schedules').glob('*.py')),
+    ids=lambda path: path.stem,
+)
+def test_no_schedule_decides_the_evaluator(path):
+    assert not [k for k in Config.fromfile(path) if 'evaluator' in k]
+
+
 @pytest.mark.parametrize('name', LEAVES)
 def test_parts_fit(name):
     cfg = load(name)

@@ -29,6 +29,7 @@ from mmxdistill.models.caffe_nets import (
     find_problems,
     identify,
 )
+from mmxdistill.models.checkpoints import check_start
 
 __all__ = ['Report', 'caffemodel_to_checkpoint', 'checkpoint_to_caffemodel']
 
@@ -310,6 +311,7 @@ def _load_checkpoint(
         ValueError: If it is no checkpoint.
     """
     allow_checkpoint_globals()
+    check_start(path, 'the network to convert')
     try:
         checkpoint = torch.load(path, map_location='cpu', weights_only=True)
         tensors = checkpoint.get('state_dict', checkpoint)

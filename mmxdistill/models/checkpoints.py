@@ -11,13 +11,34 @@ from torch import nn
 
 from mmxdistill.parallel import describe_error
 
-__all__ = ['deeper_layers', 'read_checkpoint']
+__all__ = ['check_start', 'deeper_layers', 'read_checkpoint']
 
 # A zip file or a pickle; what is neither would be unpickled all the same, and
 # PyTorch allocates what the length of a text says.
 _STARTS = (b'PK\3\4', b'\x80')
 # Of PyTorch before 0.1.10.
 _TAR, _TAR_MARK = 257, b'ustar'
+
+
+def check_start(path: str, owner: str) -> None:
+    """Refuse a file that PyTorch did not write, by its first bytes.
+
+    Args:
+        path (str): A local file; URLs and what is missing are left to others.
+        owner (str): Whose it is, for messages: ``'the teacher'``.
+
+    Raises:
+        ValueError: It is neither a zip file, a pickle nor a tar file.
+    """
+    if not os.path.isfile(path):
+        return
+    with open(path, 'rb') as file:
+        head = file.read(_TAR + len(_TAR_MARK))
+    if not head.startswith(_STARTS) and head[_TAR:] != _TAR_MARK:
+        raise ValueError(
+            f"the checkpoint '{path}' of {owner} cannot be read: it is no "
+            f'file of PyTorch, it begins with {head[:8]!r}'
+        )
 
 
 def read_checkpoint(path: str, owner: str) -> Mapping[str, Any]:
@@ -34,14 +55,7 @@ def read_checkpoint(path: str, owner: str) -> Mapping[str, Any]:
         FileNotFoundError: The file does not exist.
         ValueError: It is no checkpoint, or cannot be fetched.
     """
-    if os.path.isfile(path):
-        with open(path, 'rb') as file:
-            head = file.read(_TAR + len(_TAR_MARK))
-        if not head.startswith(_STARTS) and head[_TAR:] != _TAR_MARK:
-            raise ValueError(
-                f"the checkpoint '{path}' of {owner} cannot be read: it is no "
-                f'file of PyTorch, it begins with {head[:8]!r}'
-            )
+    check_start(path, owner)
     try:
         loaded = CheckpointLoader.load_checkpoint(path, map_location='cpu')
     except FileNotFoundError:

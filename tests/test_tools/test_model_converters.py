@@ -280,8 +280,13 @@ def test_bad_input(tools: SimpleNamespace, tmp_path: Path) -> None:
     text.write_text('name: "net"\n')
     with pytest.raises(SystemExit, match=r'net\.prototxt is a text file'):
         run(tools.to_mm, text, out)
-    with pytest.raises(SystemExit, match=r'no checkpoint .* weights_only'):
+    with pytest.raises(SystemExit, match=r'net\.prototxt.* no file of PyT'):
         run(tools.to_caffe, text, tmp_path / 'net.caffemodel')
+    damaged = tmp_path / 'damaged.pth'
+    damaged.write_bytes(b'\x80\2damaged')
+    with pytest.raises(SystemExit, match=r'no checkpoint .* weights_only'):
+        run(tools.to_caffe, damaged, tmp_path / 'net.caffemodel')
+    damaged.unlink()
     odd = {'epoch': 3, 7: torch.zeros(1)}
     torch.save(odd, tmp_path / 'odd.pth')
     with pytest.raises(SystemExit, match=r'odd.pth: no named .*: epoch, 7'):
