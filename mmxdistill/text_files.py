@@ -56,21 +56,39 @@ def read_text(path: str | os.PathLike[str]) -> str:
     return text
 
 
-def read_json(path: str | os.PathLike[str]) -> Any:
+def read_json(path: str | os.PathLike[str], unique: bool = False) -> Any:
     """Read a JSON file.
 
     Args:
         path (str or PathLike): The file, see :func:`read_text`.
+        unique (bool): Refuse objects that have a key twice, of which Python
+            takes the last. Defaults to False.
 
     Returns:
         Any: Its content.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no JSON.
+        ValueError: It is no JSON, or has a key twice.
     """
     text = read_text(path)
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_once if unique else None)
+    except _RepeatedKeyError as error:
+        raise ValueError(
+            f"'{path}' has the key {error} twice: leave one of them"
+        ) from None
     except (ValueError, RecursionError) as error:
         raise ValueError(f"'{path}' is no JSON file: {error}") from None
+
+
+class _RepeatedKeyError(Exception):
+    """A key of a JSON object that is there twice."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise _RepeatedKeyError(repr(max(keys, key=keys.count)))
+    return found

@@ -160,8 +160,10 @@ class MultiModalInferencer:
             KeyError: A modality is not given.
             ValueError: The inputs are no pairs, or cannot be loaded.
         """
-        if batch_size < 1:
-            raise ValueError(f'batch_size must be at least 1: {batch_size}')
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(
+                f'batch_size is a whole number from 1 on: {batch_size!r}'
+            )
         source = self._proposal_source(proposals)
         pairs = list_pairs(
             self.pipeline.complete(inputs),

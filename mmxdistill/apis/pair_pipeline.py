@@ -166,7 +166,8 @@ class PairPipeline:
             elif name in self.modalities:
                 raise KeyError(
                     f"'{pair.name}' lacks '{name}': without a file of "
-                    f"'{self._loader.reference}' its name is not known"
+                    f"'{self._loader.reference}' its name is not known: give "
+                    f'{name}=..., None if it is missing'
                 )
         return pair._replace(sources=sources)
 

@@ -331,8 +331,15 @@ class PairedCocoDataset(_Paired, CocoDataset):
             list[dict]: Samples, with ``modality_paths``.
 
         Raises:
-            ValueError: ``metainfo['classes']`` does not fit the file.
+            ValueError: ``metainfo['classes']`` does not fit the file, or none
+                is given.
         """
+        if not self.ann_file:
+            raise ValueError(
+                f"{type(self).__name__} has no ann_file: give ann_file='...', "
+                "or boxes='rgb' for the boxes of a modality that has an "
+                'ann_file of its own'
+            )
         content = read_coco(self.ann_file)
         known = [category['name'] for category in content['categories']]
         classes = list(self.metainfo['classes'])

@@ -482,7 +482,7 @@ def test_wrong_inputs(folder, inferencer, tmp_path):
     pair = arrays(folder, STEMS[0])
     for inputs, message in (
         (dict(pair, depth=pair['rgb']), r"no modality \['depth'\]"),
-        (dict(rgb=pair['rgb']), "lacks 'thermal'"),
+        (dict(rgb=pair['rgb']), "lacks 'thermal'.*give thermal=..., None if"),
     ):
         with pytest.raises(KeyError, match=message):
             inferencer(inputs)
@@ -496,6 +496,8 @@ def test_wrong_inputs(folder, inferencer, tmp_path):
             inferencer(inputs)
     with pytest.raises(ValueError, match='has no LoadProposals'):
         inferencer(pair, proposals='windows')
+    with pytest.raises(ValueError, match='batch_size .* from 1 on: 1.5'):
+        inferencer(pair, batch_size=1.5)
     with pytest.raises(FileNotFoundError, match='work_dirs/stream/'):
         MultiModalInferencer(folder / 'fusion.py')
     with pytest.raises(ValueError, match='DetInferencer'):

@@ -380,8 +380,8 @@ class TestCoco:
         parsed = []
         loads = json.loads
 
-        def count(text):
-            parsed.append(loads(text))
+        def count(text, **kwargs):
+            parsed.append(loads(text, **kwargs))
             return parsed[-1]
 
         monkeypatch.setattr(json, 'loads', count)
@@ -501,6 +501,8 @@ def test_boxes_of_no_or_a_moved_modality_are_refused(two_box_files, root):
     for boxes in ('thermal', 'rgb'):
         with pytest.raises(ValueError, match=f"boxes='{boxes}' must be one"):
             DATASETS.build(dict(two_box_files, boxes=boxes))
+    with pytest.raises(ValueError, match="no ann_file: .*or boxes='rgb'"):
+        DATASETS.build(dict(two_box_files, ann_file=''))
     moved = dict(type='mmxdistill.ResizeToReference')
     two_box_files['modalities']['depth']['pipeline'].append(moved)
     DATASETS.build(two_box_files)

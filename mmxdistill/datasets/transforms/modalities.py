@@ -92,9 +92,9 @@ class LoadModalities(BaseTransform):
             in full. Defaults to False.
 
     Raises:
-        ValueError: A template is wrong, the first modality is registered
-            onto itself, or ``reduced_jpeg`` is for modalities of which more
-            is wanted than colour or grey of 8 bits.
+        ValueError: A template is wrong, a pipeline has no loader, the first
+            modality is registered onto itself, or ``reduced_jpeg`` is for
+            modalities of which more is wanted than colour or grey of 8 bits.
 
     Examples:
         >>> dict(type='mmxdistill.LoadModalities', modalities=dict(
@@ -145,6 +145,13 @@ class LoadModalities(BaseTransform):
             for index, step in enumerate(pipeline.transforms)
             if isinstance(step, ToReference)
         }
+        for name, pipeline in self.pipelines.items():
+            first = next(iter(pipeline.transforms), None)
+            if first is None or isinstance(first, ToReference):
+                raise ValueError(
+                    f"the pipeline of modality '{name}' of LoadModalities "
+                    'must begin with a loader, such as LoadImageFromFile'
+                )
         if self.reference in self.registered:
             raise ValueError(
                 f"modality '{self.reference}' comes first, so the others are "

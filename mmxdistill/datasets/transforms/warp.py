@@ -37,7 +37,7 @@ class WarpToReference(ToReference):
         matrix (list | str): 3x3 homography or 2x3 affine matrix of a fixed
             rig; or a JSON file with one, or with a dict of one per image. Its
             keys are file names of this modality or of the first one, without
-            or with suffix.
+            or with suffix; folders in front, where names repeat.
         key (str, optional): Entry of the JSON file or of each item in it, if
             that is a dict of several things.
         inverse (bool): The matrix maps the reference to this modality.
@@ -121,24 +121,51 @@ class WarpToReference(ToReference):
         if self.matrices is None:
             return self.matrix
         paths = [results['img_path'], results.get('reference_path', '')]
-        names = []
-        for path in paths:
-            name = osp.basename(path)
-            names += [name, osp.splitext(name)[0]]
-        for name in names:
-            if name in self.matrices:
-                return self.matrices[name]
-        raise ValueError(
-            f"'{results['img_path']}' has no matrix in {self.source}: none "
-            f'of {sorted(set(filter(None, names)))} is among its '
-            f'{len(self.matrices)} keys, e.g. {list(self.matrices)[:3]}'
-        )
+        keys = [key for key in map(self._key_of, paths) if key is not None]
+        if not keys:
+            names = {osp.basename(path) for path in paths}
+            names |= {osp.splitext(name)[0] for name in names}
+            raise ValueError(
+                f"'{paths[0]}' has no matrix in {self.source}: none of "
+                f'{sorted(filter(None, names))} is among its '
+                f'{len(self.matrices)} keys, e.g. {list(self.matrices)[:3]}'
+            )
+        matrix, *others = (self.matrices[key] for key in keys)
+        if any(not np.array_equal(matrix, other) for other in others):
+            raise ValueError(
+                f"'{paths[0]}' has the matrix '{keys[0]}' in {self.source}, "
+                f"and '{paths[1]}', with which it makes a pair, has another "
+                f"one, '{keys[1]}': write the suffix or the folder of one "
+                'modality into all keys'
+            )
+        return matrix
+
+    def _key_of(self, path: str) -> str | None:
+        """Key of a file: with as many folders as the keys have."""
+        assert self.matrices is not None
+        parts = path.replace('\\', '/').split('/')
+        for start in range(len(parts)):
+            name = '/'.join(parts[start:])
+            for key in (name, osp.splitext(name)[0]):
+                if key and key in self.matrices:
+                    return key
+        return None
 
     def check(self, results: dict) -> None:
         """Measure how much of the reference is seen; see the base class."""
         matrix = self._of(results)
         width, height = self._reference_size(results)
         h, w = results['img'].shape[:2]
+        corners = np.array(
+            [[0, w - 1, 0, w - 1], [0, 0, h - 1, h - 1], [1.0] * 4]
+        )
+        depths = matrix[2] @ corners
+        if min(depths * np.sign(depths[0])) <= 0:
+            raise ValueError(
+                f"'{results['img_path']}' is {w}x{h}, of which its matrix "
+                'moves a part to infinity and beyond: it is wrong, or of '
+                'images of another size'
+            )
         # A grid of the reference's pixels, seen in this modality.
         x, y = np.meshgrid(
             np.linspace(0, width - 1, 33), np.linspace(0, height - 1, 33)
@@ -175,6 +202,6 @@ class WarpToReference(ToReference):
 
 def _load_json(path: str) -> Any:
     try:
-        return read_json(path)
+        return read_json(path, unique=True)
     except (FileNotFoundError, ValueError) as error:
         raise type(error)(f'WarpToReference: matrix {error}') from error

@@ -132,6 +132,7 @@ class LateFusionDetector(BaseDetector):
             )
             self.streams[name] = stream
         self.class_names = _agree_on_classes(classes)
+        absent = [absent] if isinstance(absent, str) else absent
         for key, given, valid in (
             ('absent', absent, list(streams)),
             ('proposals', [proposals], ['union', *streams]),

@@ -12,6 +12,7 @@ __all__ = ['canonical', 'check_agreement', 'coder_settings']
 
 # How far boxes may reach is a question of decoding once, not of averaging.
 _NOT_COMPARED = {'clip_border', 'use_box_type'}
+_LONG = 200  # characters of a value in a message
 
 
 def canonical(value: Any) -> Any:
@@ -73,19 +74,45 @@ def check_agreement(settings: Mapping[str, Mapping[str, Any]]) -> None:
     keys = dict.fromkeys(key for found in settings.values() for key in found)
     for key in keys:
         values = {name: found.get(key) for name, found in settings.items()}
-        if len({repr(canonical(value)) for value in values.values()}) > 1:
+        if _differ(values):
             raise ValueError(
-                f"the streams' outputs cannot be averaged: {key} differs: "
-                f'{_shown(values)}'
+                "the streams' outputs cannot be averaged: "
+                + _told(key, values)
             )
 
 
-def _shown(values: dict[str, Any]) -> str:
-    described = {
-        name: value
-        if isinstance(value, (bool, int, float, str, list, tuple, type(None)))
-        else canonical(value)
-        for name, value in values.items()
+def _differ(values: Mapping[str, Any]) -> bool:
+    return len({repr(canonical(value)) for value in values.values()}) > 1
+
+
+def _told(key: str, values: Mapping[str, Any]) -> str:
+    """Say in a line what differs: of long values, the first part that does."""
+    plain = {name: _plain(value) for name, value in values.items()}
+    longest = max(len(str(value)) for value in plain.values())
+    lists = all(isinstance(value, list) for value in plain.values())
+    if longest > _LONG and lists:
+        lengths = {name: len(value) for name, value in plain.items()}
+        if len(set(lengths.values())) > 1:
+            return f'the length of {key} differs: {lengths}'
+        for i, parts in enumerate(zip(*plain.values(), strict=True)):
+            part = dict(zip(plain, parts, strict=True))
+            if _differ(part):
+                return _told(f'{key}[{i}]', part)
+    shown = {
+        name: value if len(str(value)) <= _LONG else f'{str(value)[:_LONG]}...'
+        for name, value in plain.items()
     }
-    text = str(described)
-    return text if len(text) <= 600 else f'{text[:600]} ...'
+    return f'{key} differs: {shown}'
+
+
+def _plain(value: Any) -> Any:
+    """A setting as text shows it best."""
+    if isinstance(value, (Tensor, np.ndarray, np.generic)):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return round(value, 4)
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    return canonical(value)

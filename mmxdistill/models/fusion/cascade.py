@@ -56,8 +56,7 @@ class CascadeFusion(RoIFusion):
                 }
             )
         settings['num_classes'] = head.bbox_head[-1].num_classes
-        mask_head = head.mask_head[-1] if head.with_mask else None
-        return {**settings, **mask_settings(mask_head)}
+        return {**settings, **mask_settings(head)}
 
     def forward(
         self,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 from mmdet.models.detectors import TwoStageDetector
 from mmdet.models.roi_heads import BaseRoIHead, StandardRoIHead
 from mmdet.structures import SampleList
 from mmdet.structures.bbox import bbox2roi
 from mmdet.utils import InstanceList
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmxdistill.models.fusion.agreement import coder_settings
 from mmxdistill.models.fusion.average import average, average_scores
@@ -56,7 +57,7 @@ class RoIFusion(HeadFusion):
         head = stream.roi_head
         return {
             **box_settings(head.bbox_head, 'bbox_coder'),
-            **mask_settings(head.mask_head if head.with_mask else None),
+            **mask_settings(head),
         }
 
     def check_weights(self, streams: Streams, weights: FusionWeights) -> None:
@@ -248,6 +249,7 @@ def box_settings(head: Any, coder_name: str) -> dict[str, Any]:
     """
     return {
         'num_classes': head.num_classes,
+        'with_reg': getattr(head, 'with_reg', True),
         'reg_class_agnostic': getattr(head, 'reg_class_agnostic', None),
         'custom_cls_channels': getattr(head, 'custom_cls_channels', None),
         'predict_box_type': getattr(head, 'predict_box_type', None),
@@ -255,21 +257,30 @@ def box_settings(head: Any, coder_name: str) -> dict[str, Any]:
     }
 
 
-def mask_settings(mask_head: Any) -> dict[str, Any]:
-    """Settings of a mask branch that must agree.
+def mask_settings(head: Any) -> dict[str, Any]:
+    """Settings of the mask branch that must agree.
 
     Args:
-        mask_head (nn.Module | None): The (last) mask head, if there is one.
+        head (nn.Module): The RoI head; of a cascade, the last stage counts.
 
     Returns:
         dict[str, Any]: For :func:`check_agreement`.
     """
-    if mask_head is None:
+    if not head.with_mask:
         return {'with_mask': False}
+    parts: list[Any] = [
+        part[-1] if isinstance(part, nn.ModuleList) else part
+        for part in (head.mask_head, head.mask_roi_extractor)
+    ]
+    mask_head, extractor = parts
+    size = np.array(extractor.roi_layers[0].output_size)
+    if getattr(mask_head, 'upsample_method', None) is not None:
+        size = size * mask_head.scale_factor
     return {
         'with_mask': True,
         'mask_head.class_agnostic': mask_head.class_agnostic,
         'mask_head.num_classes': mask_head.num_classes,
+        'size of the masks': size,
     }
 
 

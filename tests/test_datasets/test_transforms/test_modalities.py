@@ -309,6 +309,13 @@ def test_the_reference_stays_as_it_is(voc):
         LoadModalities(dict(thermal=[GRAY, warp(voc)], rgb=COLOUR))
 
 
+def test_pipelines_begin_with_a_loader(voc):
+    for steps in ([], [warp(voc), GRAY]):
+        thermal = dict(path='{stem}.png', pipeline=steps)
+        with pytest.raises(ValueError, match="'thermal'.* must begin with"):
+            LoadModalities(dict(rgb=COLOUR, thermal=thermal))
+
+
 def test_a_registered_modality_alone(voc):
     data = xml_data_set(voc, warp(voc))
     both = data[1]['img']

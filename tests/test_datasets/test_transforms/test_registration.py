@@ -94,6 +94,42 @@ def test_matrices_of_each_image(tmp_path):
         )
 
 
+def test_matrices_of_files_of_equal_names(tmp_path):
+    path = tmp_path / 'homographies.json'
+    eye, turn = np.eye(3).tolist(), TURN.tolist()
+    path.write_text(json.dumps({'b/thermal/7': eye, 'c/thermal/7': turn}))
+    image = camera()
+    for folder, matrix in (('b', eye), ('c', turn)):
+        file = f'/data/{folder}/thermal/7.png'
+        out = WarpToReference(str(path))({**sample(image), 'img_path': file})
+        wanted = WarpToReference(matrix)(sample(image))
+        np.testing.assert_array_equal(out['img'], wanted['img'])
+    with pytest.raises(ValueError, match=r"7\.png' has no matrix"):
+        WarpToReference(str(path))(sample(image))
+
+
+def test_matrix_of_another_scene_is_not_taken(tmp_path):
+    # Frame 7 of one camera is frame 6 of the other.
+    path = tmp_path / 'homographies.json'
+    files = dict(img_path='thermal/7.png', reference_path='rgb/6.jpg')
+    path.write_text(json.dumps({'6': TURN.tolist(), '7': np.eye(3).tolist()}))
+    with pytest.raises(ValueError, match=r"'7' in .*rgb/6\.jpg.*'6'"):
+        WarpToReference(str(path))({**sample(camera()), **files})
+    path.write_text(json.dumps({'6.jpg': TURN.tolist(), '7.jpg': [[0]]}))
+    with pytest.raises(ValueError, match="'7.jpg' must be a 3x3"):
+        WarpToReference(str(path))
+    path.write_text('{"7": [[1, 0, 0], [0, 1, 0]], "7": [[2, 0, 0]]}')
+    with pytest.raises(ValueError, match="has the key '7' twice"):
+        WarpToReference(str(path))
+
+
+def test_horizon_in_the_image():
+    # The right half of the image is behind the reference's camera.
+    step = WarpToReference([[1, 0, 0], [0, 1, 0], [-1 / 40, 0, 1]])
+    with pytest.raises(ValueError, match=r'7\.png. is 80x60.*infinity'):
+        step(sample(camera()))
+
+
 @pytest.mark.parametrize(
     ('matrix', 'message'),
     [

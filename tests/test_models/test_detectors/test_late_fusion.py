@@ -376,8 +376,8 @@ def test_other_bad_configs():
                 streams=dict(rgb=stream),
             )
         )
-    for key, value in (('absent', ['x']), ('proposals', 'x')):
-        with pytest.raises(ValueError, match=f"{key}=.'x'.: choose from"):
+    for key, value in (('absent', 'xy'), ('proposals', 'xy')):
+        with pytest.raises(ValueError, match=f"{key}=.'xy'.: choose from"):
             build(**{key: value})
     with pytest.raises(ValueError, match='leaves no stream'):
         build(absent=['rgb', 'depth'])

@@ -31,3 +31,29 @@ def test_coders():
         agree(coder, DeltaXYWHBBoxCoder(zeros, stds, add_ctr_clamp=True))
     with pytest.raises(ValueError, match="coder.type differs.*'NoneType'"):
         agree(coder, None)
+
+
+@pytest.mark.parametrize(
+    ('a', 'b', 'message'),
+    [
+        # Of levels with many anchors: the first anchor that is another.
+        (
+            [torch.zeros(2, 4), torch.arange(400.0).view(100, 4)],
+            [torch.zeros(2, 4), torch.arange(400.0).view(100, 4) - 0.5],
+            "x[1][0] differs: {'a': [0.0, 1.0, 2.0, 3.0], 'b': [-0.5, 0.5,",
+        ),
+        (
+            [[0.123456] * 50] * 3,
+            [[0.123456] * 50] * 2,
+            "the length of x differs: {'a': 3, 'b': 2}",
+        ),
+        ('u' * 900, 'v', "...', 'b': 'v'}"),
+        (None, [1, 2], "x differs: {'a': None, 'b': [1, 2]}"),
+    ],
+)
+def test_message_is_a_line_with_all_values(a, b, message):
+    with pytest.raises(ValueError, match='cannot be averaged') as error:
+        check_agreement(dict(a=dict(x=a), b=dict(x=b)))
+    text = str(error.value)
+    assert message in text
+    assert '\n' not in text and len(text) < 500

@@ -82,7 +82,7 @@ def test_weights_that_yolov3_cannot_use():
         (
             'atss',
             dict(anchor_generator=dict(octave_base_scale=4)),
-            'priors.base_anchors differs',
+            r"priors.base_anchors differs: {'a': \[\[\[-32.*'b': \[\[\[-16",
         ),
         ('fcos', dict(strides=[4, 8, 16, 32, 64]), 'priors.strides differs'),
         (

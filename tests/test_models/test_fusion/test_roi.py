@@ -91,6 +91,16 @@ def test_only_some_streams_score_duplicates_once():
             'mask_head.class_agnostic differs',
         ),
         (
+            'mask_rcnn',
+            dict(mask_head=dict(upsample_cfg=dict(type=None))),
+            r"size of the masks differs: {'a': \[28, 28\], 'b': \[14, 14\]}",
+        ),
+        (
+            'faster_rcnn',
+            dict(bbox_head=dict(with_reg=False)),
+            'with_reg differs',
+        ),
+        (
             'cascade_mask_rcnn',
             dict(bbox_head=[{}, {}, dict(reg_class_agnostic=False)]),
             r'bbox_head\[2\].reg_class_agnostic differs',
