@@ -145,13 +145,7 @@ class LoadModalities(BaseTransform):
             for index, step in enumerate(pipeline.transforms)
             if isinstance(step, ToReference)
         }
-        for name, pipeline in self.pipelines.items():
-            first = next(iter(pipeline.transforms), None)
-            if first is None or isinstance(first, ToReference):
-                raise ValueError(
-                    f"the pipeline of modality '{name}' of LoadModalities "
-                    'must begin with a loader, such as LoadImageFromFile'
-                )
+        _check_loaders(self.pipelines)
         if self.reference in self.registered:
             raise ValueError(
                 f"modality '{self.reference}' comes first, so the others are "
@@ -398,6 +392,17 @@ class LoadModalities(BaseTransform):
     def __repr__(self) -> str:
         """Names of the modalities."""
         return f'{type(self).__name__}({list(self.pipelines)})'
+
+
+def _check_loaders(pipelines: Mapping[str, Compose]) -> None:
+    """Refuse pipelines that have no image to begin with."""
+    for name, pipeline in pipelines.items():
+        first = next(iter(pipeline.transforms), None)
+        if first is None or isinstance(first, ToReference):
+            raise ValueError(
+                f"the pipeline of modality '{name}' of LoadModalities "
+                'must begin with a loader, such as LoadImageFromFile'
+            )
 
 
 def _with_stand_ins(
