@@ -140,7 +140,8 @@ def _project(boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         return turned.numpy()
     scale, offset = matrix.diagonal()[:2], matrix[:2, 2]
     corners = (boxes.reshape(-1, 2, 2) * scale + offset) / matrix[2, 2]
-    return np.sort(corners, axis=1).reshape(-1, 4)
+    one, other = corners[:, 0], corners[:, 1]
+    return np.hstack([np.minimum(one, other), np.maximum(one, other)])
 
 
 def _unrecorded(transform: object) -> str:
