@@ -140,7 +140,9 @@ class FeatureExtractor:
 
     def _overwritten(self, seen: Pass) -> frozenset[str]:
         """Names of features that later layers write over."""
-        again = self._dry_run.run(seen.entry, self.names, seen.size, stop=True)
+        again = self._dry_run.run(
+            self.entry, self.names, seen.size, stop=self._stop
+        )
         return frozenset(
             name for name, found in again.found.items() if found.overwritten
         )

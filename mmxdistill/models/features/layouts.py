@@ -38,7 +38,7 @@ class Grid(NamedTuple):
 
     Attributes:
         stride (int): Pixels per token.
-        up (bool): Whether a part of a token counts as one.
+        up (bool): Whether a part of a token counts as one, as far as is known.
     """
 
     stride: int
@@ -108,7 +108,12 @@ class Layout(NamedTuple):
         x = x[:, self.prefix :].transpose(1, 2)
         if self.kind == 'token list':
             return x.unsqueeze(-1)
-        grid = self.grid.of(size) if self.grid is not None else grid
+        if self.grid is not None:
+            grid = self.grid.of(size)
+            # The sizes of the dry run may have been multiples of the stride.
+            other = self.grid._replace(up=not self.grid.up).of(size)
+            if math.prod(other) == x.shape[2]:
+                grid = other
         if grid is None:
             raise ValueError('the module did not tell the grid of its tokens')
         if grid[0] * grid[1] != x.shape[2]:

@@ -177,6 +177,23 @@ class TestOverwritten:
         features['bn'].sum().backward()
         assert net.conv.weight.grad is not None
 
+    def test_copied_if_all_of_the_network_runs(self):
+        class Detector(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.backbone = Chain()
+
+            def extract_feat(self, x):
+                return self.backbone(x)
+
+        net = Detector().eval()
+        extractor = FeatureExtractor(
+            net, ['backbone.bn'], 'student', whole=True
+        )
+        x = torch.randn(2, 3, 8, 8)
+        wanted = net.backbone.bn(net.backbone.conv(x))
+        torch.testing.assert_close(extractor(x)['backbone.bn'], wanted)
+
     def test_not_copied_without_need(self):
         assert not extract(Chain(), 'bn').infos['bn'].copy
 

@@ -70,6 +70,15 @@ def test_tokens_become_a_map(prefix, stride, up, first):
         layout.to_map(x[:, :-1] if not first else x[:-1], size)
 
 
+@pytest.mark.parametrize('up', [False, True])
+def test_parts_of_tokens_that_the_dry_run_did_not_see(up):
+    # Both of SIZES are multiples of 16.
+    layout = find_layout(seen((1, 25, 8), (2, 141, 8)))
+    h, w = (6, 8) if up else (5, 7)
+    feature = layout.to_map(torch.randn(1, h * w + 1, 8), (90, 125))
+    assert feature.shape == (1, 8, h, w)
+
+
 def test_grid_that_the_module_tells():
     layout = find_layout(seen((1, 35, 8), (2, 77, 8), grids=((5, 7), (7, 11))))
     x = torch.randn(2, 12, 8)
