@@ -111,7 +111,7 @@ def step(pair: str, case: tuple, small: bool) -> tuple[str, str]:
     run = model_step(model, inputs, samples, autocast)
     spent = seconds(run, 3 if small else 15)
     share = f'{bound / spent:.1%}' if DEVICE == 'cuda' else ''
-    return f'{batch / spent:.1f} images/s', share
+    return f'{batch / spent:.2f} images/s', share
 
 
 def hha(small: bool) -> Iterator[Row]:
