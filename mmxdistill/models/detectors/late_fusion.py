@@ -76,12 +76,12 @@ class LateFusionDetector(BaseDetector):
         init_cfg (dict, optional): See mmengine.
 
     Raises:
-        ValueError: A stream is a file whose schedule names no checkpoint, and
-            none is given. The streams cannot be averaged: other classes, other
-            priors, other box coding, heads of different kinds or with test
-            code of their own; unknown modality, or one that is normalised in
-            another way than the stream's config says; bad weights. Or
-            ``test_cfg`` mixes Caffe's and mmdet's detections.
+        ValueError: A stream has other keys; it is a file whose schedule names
+            no checkpoint, and none is given. The streams cannot be averaged:
+            other classes, other priors, other box coding, heads of different
+            kinds or with test code of their own; unknown modality, or one that
+            is normalised in another way than the stream's config says; bad
+            weights. Or ``test_cfg`` mixes Caffe's and mmdet's detections.
     """
 
     def __init__(
@@ -100,8 +100,7 @@ class LateFusionDetector(BaseDetector):
             raise ValueError(
                 f'backbone={backbone}: the backbones are those of the streams'
             )
-        if not streams:
-            raise ValueError('streams: give at least one detector')
+        _check_keys(streams)
         networks = {
             name: resolve_network(spec['model'])
             for name, spec in streams.items()
@@ -388,6 +387,18 @@ class LateFusionDetector(BaseDetector):
             batch_data_samples,
             self.weights,
         )
+
+
+def _check_keys(streams: Mapping[str, Mapping]) -> None:
+    if not streams:
+        raise ValueError('streams: give at least one detector')
+    for name, spec in streams.items():
+        keys = set(spec) if isinstance(spec, Mapping) else {spec}
+        if not {'model'} <= keys <= {'model', 'modality', 'checkpoint'}:
+            raise ValueError(
+                f"stream '{name}' must be dict(model=...), and may have "
+                f'modality and checkpoint; found {list(map(str, keys))}'
+            )
 
 
 def _find_checkpoint(

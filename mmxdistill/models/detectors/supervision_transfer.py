@@ -129,7 +129,7 @@ class SupervisionTransfer(BaseDetector):
         )
         # mmengine's, as init_weights() does not enter torch's containers.
         self.transfer_points = ModuleList(
-            TransferPoint(**point) for point in transfer_points
+            TransferPoint.from_config(point) for point in transfer_points
         )
         if len({point.name for point in self.points}) != len(self.points):
             raise ValueError('transfer_points lists a pair of features twice')

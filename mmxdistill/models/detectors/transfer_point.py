@@ -47,6 +47,28 @@ class TransferPoint(BaseModule):
         ValueError: Unknown ``align`` or ``scale``.
     """
 
+    @classmethod
+    def from_config(cls, cfg: Mapping) -> TransferPoint:
+        """Build a point of ``transfer_points``.
+
+        Args:
+            cfg (dict): The arguments.
+
+        Returns:
+            TransferPoint: The point.
+
+        Raises:
+            ValueError: It has other keys, or lacks one.
+        """
+        known = inspect.signature(cls.__init__).parameters
+        keys = set(cfg) if isinstance(cfg, Mapping) else set()
+        if not {'teacher', 'student'} <= keys <= set(known) - {'self'}:
+            raise ValueError(
+                'transfer_points: each is dict(teacher=..., student=...) and '
+                f'may have {list(known)[3:]}, found {cfg!r:.300}'
+            )
+        return cls(**cfg)
+
     def __init__(
         self,
         teacher: str,

@@ -383,6 +383,27 @@ def test_other_bad_configs():
         build(absent=['rgb', 'depth'])
 
 
+@pytest.mark.parametrize(
+    'stream',
+    [
+        # It would start from random weights, or read another modality.
+        dict(model=fast_rcnn(), checkpiont='rgb.pth'),
+        dict(model=fast_rcnn(), modalty='rgb'),
+        dict(checkpoint='rgb.pth'),
+        'mmdet::yolox/yolox_s_8xb8-300e_coco.py',
+    ],
+)
+def test_misspelled_keys_of_a_stream(stream):
+    with pytest.raises(ValueError, match=r"stream 'rgb' must be dict\(model="):
+        MODELS.build(
+            dict(
+                type='mmxdistill.LateFusionDetector',
+                data_preprocessor=preprocessor('rgb'),
+                streams=dict(rgb=stream),
+            )
+        )
+
+
 def named(*classes, **model):
     """A detector's experiment config, whose data set names the classes."""
     dataset = dict(type='CocoDataset', metainfo=dict(classes=classes))

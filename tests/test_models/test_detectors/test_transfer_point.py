@@ -29,3 +29,16 @@ def test_scale(given: object, auto: bool, factor: float | None) -> None:
 def test_bad_scale(scale: object) -> None:
     with pytest.raises(ValueError, match="write scale='auto'"):
         TransferPoint('pool5', 'pool5', scale=scale)
+
+
+@pytest.mark.parametrize(
+    'point',
+    [
+        dict(teacher='pool5', student='pool5', adaption=dict()),
+        dict(teacher='pool5'),
+        'pool5',
+    ],
+)
+def test_misspelled_keys(point: object) -> None:
+    with pytest.raises(ValueError, match=r'teacher=.*may have .*adaptation'):
+        TransferPoint.from_config(point)
