@@ -20,6 +20,7 @@ from torch import nn
 
 from mmxdistill import compat, registry
 from mmxdistill.cli import own_message
+from mmxdistill.engine.coco_categories import check_categories
 from mmxdistill.engine.config_text import format_once
 from mmxdistill.engine.labels import check_labels
 from mmxdistill.engine.loaded_weights import check_file, watch_loading
@@ -369,6 +370,7 @@ def _check_classes(model: Any, loop: Any) -> None:
         and isinstance(model, nn.Module)
         and not isinstance(model, SupervisionTransfer)
     ):
+        check_categories(loader.dataset)
         check_labels(model, loader.dataset)
 
 
