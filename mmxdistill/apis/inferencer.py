@@ -59,7 +59,8 @@ class MultiModalInferencer:
     Raises:
         FileNotFoundError: The config or the checkpoint does not exist.
         ValueError: The config has no pairs, or is no detector's; or the
-            weights do not fit, or are of other classes.
+            weights do not fit, or are of other classes; or there is no such
+            device.
 
     Examples:
         >>> inferencer = MultiModalInferencer('fusion.py', 'fusion.pth')
@@ -83,7 +84,12 @@ class MultiModalInferencer:
             weights=str(weights or 'those of the streams'),
         )
         self.model = self._build_model(cfg, weights)
-        self.model.to(device or get_device()).eval()
+        try:
+            self.model.to(device or get_device()).eval()
+        except (AssertionError, RuntimeError) as error:  # no such device
+            raise ValueError(
+                f"device='{device}': {str(error).splitlines()[0]}"
+            ) from error
 
     def _build_model(
         self, cfg: Config, weights: str | os.PathLike[str] | None

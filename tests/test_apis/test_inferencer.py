@@ -353,3 +353,11 @@ def test_test_tool_with_a_missing_file(
             np.testing.assert_array_equal(
                 np.float32(one[key]), result['pred_instances'][key].numpy()
             )
+
+
+@pytest.mark.parametrize('device', ['tpu9', 'cuda:99'])
+def test_device_that_is_not_there(folder, fusion, device):
+    with pytest.raises(ValueError, match=f"device='{device}': "):
+        MultiModalInferencer(
+            folder / 'fusion.py', folder / 'fusion.pth', device=device
+        )
