@@ -66,7 +66,11 @@ def _jobs(seed: int) -> list[Job]:
 
 _ARMS = [
     Arm(test='rgb_on_rgb', what='RGB net on RGB (ceiling)'),
-    Arm(test='rgb_on_flow', what='RGB net on flow, as it is'),
+    Arm(
+        test='rgb_on_flow',
+        what='RGB net on flow, as it is',
+        start='copy',
+    ),
     Arm(test='zero_shot', what='transfer, RGB head (zero-shot)', start='st'),
     *_RECIPE.labelled_arms(_LABELS),
     *_RECIPE.fusion_arms(),
