@@ -17,6 +17,7 @@ from mmengine.runner import set_random_seed
 from mmengine.utils import track_iter_progress
 
 from mmxdistill.datasets.configured import split_modalities
+from mmxdistill.datasets.proposal_file import image_names
 from mmxdistill.parallel import describe_error
 from mmxdistill.visualization.detections import draw_boxes
 from mmxdistill.visualization.images import draw_image, to_levels
@@ -113,6 +114,16 @@ def load_sample(dataset: BaseDataset, index: int) -> Sample:
     return sample
 
 
+def _titles(dataset: BaseDataset, indices: Sequence[int]) -> dict[int, str]:
+    """Names of image files, with folders if files of one name are shown."""
+    infos = [dataset.get_data_info(index) for index in indices]
+    paths = [str(info.get('img_path', '')) for info in infos]
+    names = [Path(path).name for path in paths]
+    if len(set(names)) < len(set(paths)):
+        names = image_names(paths)
+    return dict(zip(indices, names, strict=True))
+
+
 def load_samples(
     dataset: BaseDataset, num: int
 ) -> Iterator[tuple[int, Sample | str]]:
@@ -133,9 +144,12 @@ def load_samples(
         raise ValueError('the data set is empty')
     num = min(num, len(dataset))
     indices = np.linspace(0, len(dataset) - 1, num).round().astype(int)
+    names = _titles(dataset, indices.tolist())
     for index in track_iter_progress(indices.tolist()):
         try:
-            yield index, load_sample(dataset, index)
+            sample = load_sample(dataset, index)
+            sample.name = names[index]
+            yield index, sample
         except (KeyError, OSError, TypeError, ValueError) as error:
             yield index, describe_error(error)
     print()  # ends the line of the progress

@@ -139,7 +139,10 @@ class Page:
                 left_out += 1
         numeric = [
             bool(shown)
-            and all(row[i].number or row[i].muted for row in shown)
+            and all(
+                row[i].number or row[i].muted or row[i] == Cell('')
+                for row in shown
+            )
             and any(row[i].number for row in shown)
             for i in range(len(header))
         ]

@@ -4,6 +4,7 @@ import pickle
 import runpy
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from pages import read_page
 
 from mmxdistill.datasets.configured import build_dataset, dataset_configs
-from mmxdistill.visualization.contact_sheet import load_sample
+from mmxdistill.visualization.contact_sheet import load_sample, load_samples
 
 TOOL = (
     Path(__file__).resolve().parents[2]
@@ -137,6 +138,35 @@ def test_boxes_lie_on_the_object(root, split):
         bright = image[..., 0] > 140
         assert bright[y1 + 2 : y2 - 2, x1 + 2 : x2 - 2].all()
         assert bright.sum() == pytest.approx((x2 - x1) * (y2 - y1), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    'folders, names',
+    [
+        (['a', 'a'], ['0.png', '1.png']),
+        (['day', 'night'], ['day/0.png', 'night/0.png']),
+        (['day/x', 'night/x'], ['day/x/0.png', 'night/x/0.png']),
+    ],
+)
+def test_names_differ(folders, names):
+    """Files of one name in several folders are shown with these."""
+    infos = [
+        dict(img_path=f'data/{folder}/{Path(name).name}', img=np.zeros((4, 4)))
+        for folder, name in zip(folders, names, strict=True)
+    ]
+
+    class Images:
+        metainfo: dict = {}
+        pipeline = SimpleNamespace(transforms=[])
+
+        def __len__(self):
+            return len(infos)
+
+        def get_data_info(self, index):
+            return dict(infos[index])
+
+    found = [sample for _, sample in load_samples(Images(), 9)]
+    assert [getattr(sample, 'name', sample) for sample in found] == names
 
 
 def test_pages_of_all_data_sets(root, run):

@@ -85,6 +85,10 @@ def test_tables(nasty):
     page = Page('Long')
     page.table(['n'], ([i] for i in range(60)), limit=50)
     assert '10 more rows are left out' in page.html()
+    # A cell without a value makes no texts of a column's numbers.
+    page = Page('Gaps')
+    page.table(['n'], [['7.5'], [''], [Cell('not run', muted=True)]])
+    assert '<th scope="col" class="number">' in page.html()
 
 
 @pytest.mark.parametrize(
