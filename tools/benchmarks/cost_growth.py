@@ -6,7 +6,7 @@ the memory of the process rose meanwhile. Checks of pairs are timed once, with
 their worker processes, by the wall clock.
 
     python tools/benchmarks/cost_growth.py docs/results/cost_growth.md
-    python tools/benchmarks/cost_growth.py --small /tmp/cost_growth.md
+    python tools/benchmarks/cost_growth.py --small cost_growth.md
 
 The plot is beside the table, an SVG file of the same name.
 """
