@@ -30,9 +30,10 @@ def run(args: argparse.Namespace) -> int:
 
     from mmxdistill import compat
     from mmxdistill.engine import run_config
+    from mmxdistill.engine.config_hints import config_hints
     from mmxdistill.engine.fill_cache import fill_cache
 
-    with short_errors(), run_config.registry_hints():
+    with short_errors(), config_hints():
         cfg = run_config.load_config(
             args.config, args.cfg_options, args.work_dir, args.launcher
         )

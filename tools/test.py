@@ -76,8 +76,9 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     from mmxdistill import compat
     from mmxdistill.engine import run_config as run
+    from mmxdistill.engine.config_hints import config_hints
 
-    with short_errors(), run.plain_errors(), run.registry_hints():
+    with short_errors(), run.plain_errors(), config_hints():
         runner = run.build_runner(configure(args), 'test')
         if args.out is not None:
             from mmdet.evaluation import DumpDetResults

@@ -84,8 +84,9 @@ class MultiModalInferencer:
             weights=str(weights or 'those of the streams'),
         )
         self.model = self._build_model(cfg, weights)
+        device = device or get_device()
         try:
-            self.model.to(device or get_device()).eval()
+            self.model.to(device).eval()
         except (AssertionError, RuntimeError) as error:  # no such device
             raise ValueError(
                 f"device='{device}': {str(error).splitlines()[0]}"

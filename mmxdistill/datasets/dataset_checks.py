@@ -13,6 +13,7 @@ import numpy as np
 from mmdet.datasets import CocoDataset
 from mmengine.dataset import BaseDataset
 
+from mmxdistill.datasets.coco_categories import check_categories
 from mmxdistill.datasets.coco_file import read_coco
 from mmxdistill.datasets.configured import (
     build_dataset,
@@ -68,6 +69,10 @@ def _read_boxes(
     categories = {category['id'] for category in content['categories']}
     boxes: dict[Any, list[list[float]]] = defaultdict(list)
     problems = []
+    try:
+        check_categories(dataset)
+    except ValueError as error:
+        problems.append(('bad annotation', str(error)))
     for item in content['annotations']:
         name = f"annotation {item.get('id')} of '{dataset.ann_file}'"
         if item['image_id'] not in images:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from mmdet.datasets import BaseDetDataset, CocoDataset
 
 from mmxdistill.datasets.checks import check_samples
+from mmxdistill.datasets.coco_categories import check_class_order
 from mmxdistill.datasets.coco_file import (
     check_classes,
     read_coco,
@@ -349,13 +350,7 @@ class PairedCocoDataset(_Paired, CocoDataset):
                 f'metainfo.classes has {unknown}, which are not categories '
                 f"of '{self.ann_file}': {known}"
             )
-        # CocoDataset numbers the labels in the order of the file.
-        ordered = [name for name in known if name in classes]
-        if ordered != classes:
-            raise ValueError(
-                f'metainfo.classes {classes} must follow the order of the '
-                f"categories in '{self.ann_file}': {ordered}"
-            )
+        check_class_order(classes, known, self.ann_file)
         # The file was parsed: CocoDataset need not do it again.
         self.__dict__['COCOAPI'] = partial(_index, self.COCOAPI, content)
         try:

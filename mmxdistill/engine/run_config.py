@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import inspect
 import logging
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,8 @@ from torch import nn
 
 from mmxdistill import compat, registry
 from mmxdistill.cli import own_message
-from mmxdistill.engine.coco_categories import check_categories
+from mmxdistill.datasets.coco_categories import check_categories
+from mmxdistill.engine.config_hints import ConfigError, config_hints
 from mmxdistill.engine.config_text import format_once
 from mmxdistill.engine.labels import check_labels
 from mmxdistill.engine.loaded_weights import check_file, watch_loading
@@ -35,15 +34,10 @@ __all__ = [
     'draw_predictions',
     'load_config',
     'plain_errors',
-    'registry_hints',
     'resume',
     'scale_learning_rate',
     'use_amp',
 ]
-
-
-class ConfigError(ValueError):
-    """Something is wrong with a config, and the message says all of it."""
 
 
 def load_config(
@@ -316,7 +310,7 @@ def build_runner(cfg: Config, loop: str) -> Runner:
             cannot be loaded, or the model has other classes than the data.
     """
     try:
-        with registry_hints():
+        with config_hints():
             if cfg.get('load_from'):
                 check_file(cfg.load_from)
             build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
@@ -341,11 +335,6 @@ def build_runner(cfg: Config, loop: str) -> Runner:
         if message is None:
             raise
         raise ConfigError(message) from error
-    except TypeError as error:
-        # Others are errors of a program, for which one needs the traceback.
-        if re.search(r'unexpected keyword|required .* argument', str(error)):
-            raise ConfigError(str(error)) from error
-        raise
     return runner
 
 
@@ -364,13 +353,13 @@ def _check_weights(model: Any, cfg: Config, test: bool) -> None:
 
 def _check_classes(model: Any, loop: Any) -> None:
     loader = getattr(loop, 'dataloader', None)
-    # A transfer needs no labels.
-    if (
-        loader is not None
-        and isinstance(model, nn.Module)
-        and not isinstance(model, SupervisionTransfer)
-    ):
+    if loader is None or not isinstance(model, nn.Module):
+        return
+    transfer = isinstance(model, SupervisionTransfer)
+    # Most transfers need no labels.
+    if not transfer or model.student_loss_weight:
         check_categories(loader.dataset)
+    if not transfer:
         check_labels(model, loader.dataset)
 
 
@@ -389,36 +378,3 @@ def plain_errors() -> Iterator[None]:
         if message is None or isinstance(error, ConfigError):
             raise
         raise ConfigError(message) from error
-
-
-@contextmanager
-def registry_hints() -> Iterator[None]:
-    """Add a suggestion to mmengine's error about an unknown ``type``.
-
-    Raises:
-        ConfigError: In place of that error.
-    """
-    try:
-        yield
-    except KeyError as error:
-        message = str(error.args[0]) if error.args else ''
-        unknown = re.match(r'(\S+) is not in the .* registry', message)
-        close = _close_types(unknown[1]) if unknown else []
-        if not close:
-            raise
-        raise ConfigError(
-            f'{message}\nDid you mean {" or ".join(map(repr, close))}? '
-            'Components of mmxdistill are written with this scope.'
-        ) from error
-
-
-def _close_types(name: str) -> list[str]:
-    """Name the registered components of mmxdistill that resemble ``name``."""
-    names: dict[str, str] = {}
-    for attribute in registry.__all__:
-        node = getattr(registry, attribute)
-        node.import_from_location()
-        names |= {key.lower(): key for key in node.module_dict}
-    bare = name.rpartition('.')[2].lower()
-    close = [bare] if bare in names else get_close_matches(bare, names)
-    return [f'mmxdistill.{names[key]}' for key in close]

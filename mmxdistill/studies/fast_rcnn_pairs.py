@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,17 +122,18 @@ class _Pairs:
             ),
         ]
 
-    def test(
+    def study(
         self,
         title: str,
+        head: str,
+        images: str,
         classes: tuple[str, ...],
-        group: Callable[[str], str],
         block: int,
-    ) -> TestSet:
-        """Make the table of the report."""
+    ) -> Study:
+        """Make the study; of the test images, ``block`` are alike."""
         learns = 'HHA' if self.modality == 'hha' else self.modality
-        return TestSet(
-            title=title,
+        table = TestSet(
+            title=images,
             config=self.detector('rgb'),
             arms=[
                 Arm(test='test_rgb', what='RGB'),
@@ -149,22 +149,42 @@ class _Pairs:
                 Claim('fusion', 'test_rgb', f'RGB + {learns} > RGB'),
                 Claim('fusion', 'test_st', f'RGB + {learns} > {learns}'),
             ],
-            group=group,
+            group=lambda _: self.name,
             block=block,
             classes=classes,
             pooled=True,
             sheet=('test_rgb', 'test_copy', 'test_st', 'fusion'),
         )
+        return Study(
+            name=self.name,
+            title=title,
+            head=head,
+            data=self.data,
+            jobs=self.jobs,
+            once=(),
+            tests=[table],
+            transfers=['explained'],
+        )
 
 
-_KITCHEN = _Pairs(
+KITCHEN = _Pairs(
     name='kitchen',
     folder='kitchen_rgbd',
     modality='hha',
     images=('color',),
     search=('--max-side', 320),
+).study(
+    title='Kitchen: RGB teaches HHA',
+    head="""\
+The ImageNet SqueezeNet v1.1 teaches a copy of itself, at fire9, on 175 frames
+of one room; Fast R-CNN is trained on their boxes and tested on 75 other frames
+of the same room. 600 iterations of 2 images each.
+""",
+    images='75 frames of the room',
+    classes=('box', 'chair', 'counter', 'table', 'television'),
+    block=5,
 )
-_ROADSCENE = _Pairs(
+ROADSCENE = _Pairs(
     name='roadscene',
     folder='roadscene_rgbt',
     modality='thermal',
@@ -173,47 +193,14 @@ _ROADSCENE = _Pairs(
         *('--method', 'selective_search', 'windows'),
         *('--max-side', 640, '--max-num', 4000),
     ),
-)
-
-KITCHEN = Study(
-    name='kitchen',
-    title='Kitchen: RGB teaches HHA',
-    head="""\
-The ImageNet SqueezeNet v1.1 teaches a copy of itself, at fire9, on 175 frames
-of one room; Fast R-CNN is trained on their boxes and tested on 75 other frames
-of the same room. 600 iterations of 2 images each.
-""",
-    data=_KITCHEN.data,
-    jobs=_KITCHEN.jobs,
-    once=(),
-    tests=[
-        _KITCHEN.test(
-            title='75 frames of the room',
-            classes=('box', 'chair', 'counter', 'table', 'television'),
-            group=lambda _: 'kitchen',
-            block=5,
-        )
-    ],
-    transfers=['explained'],
-)
-ROADSCENE = Study(
-    name='roadscene',
+).study(
     title='Road scenes: RGB teaches thermal',
     head="""\
 The ImageNet SqueezeNet v1.1 teaches a copy of itself, at fire9, on 183 pairs
 of RoadScene; Fast R-CNN is trained on the boxes of 70 of them and tested on 38
 other images. 600 iterations of 2 images each.
 """,
-    data=_ROADSCENE.data,
-    jobs=_ROADSCENE.jobs,
-    once=(),
-    tests=[
-        _ROADSCENE.test(
-            title='38 images of the test split',
-            classes=('person', 'bike', 'car'),
-            group=lambda _: 'roads',
-            block=1,
-        )
-    ],
-    transfers=['explained'],
+    images='38 images of the test split',
+    classes=('person', 'bike', 'car'),
+    block=1,
 )

@@ -39,6 +39,8 @@ def write_report(results: Sequence[Result], stem: Path) -> list[Path]:
         list[Path]: The files.
     """
     # Slow to import, and not needed to list or run.
+    from matplotlib import rc_context
+
     from mmxdistill.visualization.page import Cell, Page
 
     # The runs may be of another commit.
@@ -51,7 +53,9 @@ def write_report(results: Sequence[Result], stem: Path) -> list[Path]:
     if figure := draw_rows(results):
         files.append(stem.with_suffix('.svg'))
         with atomic_write(files[0]) as file:
-            figure.savefig(file, format='svg', metadata={'Date': None})
+            # The same numbers give the same file.
+            with rc_context({'svg.hashsalt': stem.name}):
+                figure.savefig(file, format='svg', metadata={'Date': None})
         text += f'\n![{_ALT}]({files[0].name})\n'
         page.section('Rows that were run')
         page.plot(figure, alt=_ALT)

@@ -8,12 +8,9 @@ from pathlib import Path
 
 import mmdet
 import pytest
-from mmengine.registry import Registry
 
 import mmxdistill
-from mmxdistill import registry
 from mmxdistill.engine import fill_cache, run_config
-from mmxdistill.engine.run_config import registry_hints
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 CONFIG = """
@@ -303,34 +300,6 @@ def test_config_of_the_package(train, tmp_path, monkeypatch, capsys):
     error = capsys.readouterr().err
     assert "No config 'fast_rcnn/vgg_hah.py'" in error
     assert 'Close names: fast_rcnn/vgg_hha.py' in error
-
-
-@pytest.fixture
-def component(monkeypatch):
-    """A component in a stand-in for our registries."""
-    models = Registry('model', scope='ours')
-    models.register_module(name='SupervisionTransfer', module=dict)
-    monkeypatch.setattr(registry, 'MODELS', models)
-    monkeypatch.setattr(registry, '__all__', ['MODELS'])
-
-
-@pytest.mark.parametrize(
-    'name', ['SupervisionTransfer', 'mmxdistill.SupervisonTransfr']
-)
-def test_unknown_type_gets_a_suggestion(component, name):
-    theirs = Registry('model', scope='theirs')
-    with pytest.raises(ValueError) as error, registry_hints():
-        theirs.build({'type': name})
-    assert f'{name} is not in the theirs::model registry' in str(error.value)
-    assert "mean 'mmxdistill.SupervisionTransfer'?" in str(error.value)
-
-
-@pytest.mark.parametrize(
-    'key', ['proposals', 'Qqqqq is not in the mmdet::model registry']
-)
-def test_other_key_errors_pass(component, key):
-    with pytest.raises(KeyError, match=key), registry_hints():
-        raise KeyError(key)
 
 
 def test_runs_from_anywhere_and_helps_before_it_imports(tmp_path):

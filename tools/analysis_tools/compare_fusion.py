@@ -35,13 +35,14 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     from mmxdistill.atomic import atomic_write
     from mmxdistill.engine import run_config as run
+    from mmxdistill.engine.config_hints import config_hints
     from mmxdistill.evaluation.fusion_report import (
         comparable_evaluator,
         compare_fusions,
         format_report,
     )
 
-    with short_errors(), run.registry_hints():
+    with short_errors(), config_hints():
         cfg = run.load_config(
             args.config, args.cfg_options, args.work_dir, args.launcher
         )

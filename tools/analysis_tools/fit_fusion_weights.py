@@ -39,12 +39,13 @@ def main(argv: list[str] | None = None) -> None:
     """Fit and print."""
     args = parse_args(argv)
     from mmxdistill.engine import run_config as run
+    from mmxdistill.engine.config_hints import config_hints
     from mmxdistill.evaluation.fusion_weights import (
         fit_fusion_weights,
         labelled_batches,
     )
 
-    with short_errors(), run.registry_hints():
+    with short_errors(), config_hints():
         cfg = run.load_config(
             args.config, args.cfg_options, args.work_dir, args.launcher
         )

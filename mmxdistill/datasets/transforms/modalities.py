@@ -22,7 +22,6 @@ from mmxdistill.datasets.transforms.reduced_jpeg import (
     JpegFile,
     UndecodedImage,
     check_reducible,
-    guard_stock_resize,
     open_jpeg_files,
 )
 from mmxdistill.datasets.transforms.registration import ToReference
@@ -154,7 +153,6 @@ class LoadModalities(BaseTransform):
             )
         self.reduced_jpeg = reduced_jpeg
         if reduced_jpeg:
-            guard_stock_resize()
             for name, pipeline in self.pipelines.items():
                 check_reducible(name, pipeline.transforms)
 

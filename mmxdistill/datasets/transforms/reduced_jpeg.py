@@ -18,7 +18,6 @@ from typing import Any, NamedTuple, NoReturn
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform, LoadImageFromFile
-from mmdet.datasets.transforms import Resize
 from PIL import Image
 
 from mmxdistill.datasets.transforms.channels import stack_channels
@@ -39,7 +38,6 @@ __all__ = [
     'JpegFile',
     'UndecodedImage',
     'check_reducible',
-    'guard_stock_resize',
     'open_jpeg_files',
     'refuse_undecoded',
 ]
@@ -340,17 +338,3 @@ def refuse_undecoded(transform: object, results: Mapping[str, Any]) -> None:
     """
     if isinstance(results.get('img'), UndecodedImage):
         results['img'].refuse(type(transform).__name__)
-
-
-def guard_stock_resize() -> None:
-    """Let mmdet's ``Resize`` refuse an image that is not decoded."""
-    resize = Resize._resize_img
-    if hasattr(resize, 'unguarded'):
-        return
-
-    def guarded(self: Any, results: dict) -> None:
-        refuse_undecoded(self, results)
-        resize(self, results)
-
-    guarded.unguarded = resize  # type: ignore[attr-defined]
-    Resize._resize_img = guarded

@@ -103,6 +103,7 @@ def _resizing(resize_img: Callable[[Any, dict], None]) -> Any:
 
     @functools.wraps(resize_img)
     def on_stack(self: Any, results: dict) -> None:
+        refuse_undecoded(self, results)
         widths = _widths(results)
         if widths is None or (len(widths) == 1 and widths[0] <= 4):
             resize_img(self, results)

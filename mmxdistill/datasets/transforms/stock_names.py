@@ -17,6 +17,7 @@ __all__ = [
     'is_a',
 ]
 
+_MIXING = ('Mosaic', 'MixUp', 'CachedMosaic', 'CachedMixUp')
 # Names with the classes that inherit from them. Geometric transforms that
 # take any number of channels (Resize: since _resizing):
 ANY_CHANNELS = (
@@ -39,10 +40,7 @@ IN_THREES = (
     'RandomErasing',
     'RandomAffine',
     'RandomCenterCropPad',
-    'Mosaic',
-    'MixUp',
-    'CachedMosaic',
-    'CachedMixUp',
+    *_MIXING,
 )
 # They move the image and do not tell how (no ``homography_matrix``).
 UNRECORDED = (
@@ -52,10 +50,7 @@ UNRECORDED = (
     'Expand',
     'RandomAffine',
     'RandomCenterCropPad',
-    'Mosaic',
-    'MixUp',
-    'CachedMosaic',
-    'CachedMixUp',
+    *_MIXING,
 )
 # They turn or shear the image. Directions in it stay what they were.
 TURNING = ('Rotate', 'ShearX', 'ShearY', 'RandomAffine')
