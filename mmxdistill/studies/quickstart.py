@@ -54,13 +54,13 @@ JOBS: tuple[Job, ...] = (
     Training(
         name='rgb',
         config=RGB,
-        seconds=120,
+        seconds=390,
         shows='Trains Fast R-CNN on the labelled RGB images: the teacher.',
     ),
     Training(
         name='random',
         config=RANDOM,
-        seconds=55,
+        seconds=95,
         shows='Trains Fast R-CNN on the few labelled HHA images from random '
         'weights: what HHA gives without help.',
     ),
@@ -68,13 +68,13 @@ JOBS: tuple[Job, ...] = (
         name='test_random',
         config=RANDOM,
         tests='random',
-        seconds=15,
+        seconds=20,
         shows='Evaluates HHA from random weights.',
     ),
     Training(
         name='transfer',
         config=TRANSFER,
-        seconds=130,
+        seconds=290,
         shows='Supervision transfer: an HHA network learns to give the '
         'features of the RGB network, on pairs without labels.',
         checkpoints={'model.teacher_checkpoint': 'rgb'},
@@ -83,13 +83,13 @@ JOBS: tuple[Job, ...] = (
         name='test_rgb',
         config=RGB,
         tests='rgb',
-        seconds=15,
+        seconds=20,
         shows='Evaluates the RGB detector.',
     ),
     Training(
         name='copy',
         config=COPY,
-        seconds=50,
+        seconds=85,
         shows='Trains the HHA detector from a copy of the RGB backbone: the '
         'usual practice without supervision transfer.',
         checkpoints={'model.backbone.init_cfg.checkpoint': 'rgb'},
@@ -98,13 +98,13 @@ JOBS: tuple[Job, ...] = (
         name='test_copy',
         config=COPY,
         tests='copy',
-        seconds=15,
+        seconds=20,
         shows='Evaluates HHA from copied RGB weights.',
     ),
     Training(
         name='st',
         config=ST,
-        seconds=50,
+        seconds=60,
         shows='Trains the HHA detector from the transferred weights.',
         checkpoints={'load_from': 'transfer'},
     ),
@@ -133,7 +133,7 @@ JOBS: tuple[Job, ...] = (
         name='test_st',
         config=ST,
         tests='st',
-        seconds=15,
+        seconds=20,
         shows='Evaluates HHA from transferred weights.',
     ),
 )
