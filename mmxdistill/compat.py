@@ -202,7 +202,8 @@ def close_processes() -> None:
     """Leave the process group, if any; a run does so last.
 
     mmengine never does, and a process that ends while another still talks to
-    it may be aborted.
+    it may be aborted. Nor must gloo be ended by the last reference of a DDP
+    model while it still works for it: PyTorch then waits for ever.
     """
     import torch
 

@@ -8,6 +8,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.structures import InstanceData
 from nets import backbone, fast_rcnn, preprocessor
 
+from mmxdistill.compat import close_processes
 from mmxdistill.models.networks import load_weights
 from mmxdistill.registry import MODELS
 
@@ -358,7 +359,7 @@ class TestDropIn:
                 data = dict(inputs=inputs, data_samples=batch)
                 wrapped.train_step(data, wrapper)
         finally:
-            torch.distributed.destroy_process_group()
+            close_processes()
 
     def test_grids_that_never_meet_fail_at_once(self):
         with pytest.raises(ValueError, match='meet for no image.*resize'):
