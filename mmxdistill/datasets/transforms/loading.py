@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmxdistill.datasets.transforms.channels import stack_channels
 from mmxdistill.datasets.transforms.memory import (
     modality_image,
     stored_image,
@@ -251,7 +250,8 @@ class LoadGrayImageFromFile(BaseTransform):
                 'LoadGrayImageFromFile(value_range=(low, high)), the stored '
                 'values that become 0 and 255'
             )
-        results['img'] = stack_channels([image] * self.channels)
+        repeated = cv2.merge([image] * self.channels)
+        results['img'] = np.atleast_3d(repeated)
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results
 

@@ -16,6 +16,7 @@ from mmdet.registry import TRANSFORMS as MMDET_TRANSFORMS
 from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks
 
+from mmxdistill.datasets.transforms.channels import stack_channels
 from mmxdistill.datasets.transforms.stock_checks import walk
 from mmxdistill.datasets.transforms.stock_names import (
     ANY_CHANNELS,
@@ -453,3 +454,20 @@ def test_flow_is_not_turned(pairs):
     DATASETS.build({**pairs, 'pipeline': [*LOAD, *steps[:2]]})
     with pytest.raises(ValueError, match="ShearX turns .*'thermal', but not"):
         DATASETS.build({**pairs, 'pipeline': [*LOAD, *steps]})
+
+
+@pytest.mark.parametrize('interpolation', ['bilinear', 'nearest', 'bicubic'])
+@pytest.mark.parametrize('planes', [True, False])
+def test_float_stack_is_resized_like_its_modalities(interpolation, planes):
+    """OpenCV rounds positions in images of more than four channels."""
+    one, other = np.random.default_rng(0).normal(100, 50, (2, 61, 83, 3))
+    parts = [one.astype(np.float32), other.astype(np.float32)]
+    image = stack_channels(parts) if planes else np.dstack(parts)
+    resize = MMDET_TRANSFORMS.build(
+        dict(type='Resize', scale=(47, 39), interpolation=interpolation)
+    )
+    alone = [resize(dict(img=part))['img'] for part in parts]
+    for extra in ({}, dict(modality_channels=(3, 3))):
+        found = resize(dict(img=image.copy(), **extra))
+        np.testing.assert_array_equal(found['img'], np.dstack(alone))
+        assert found['scale_factor'] == (47 / 83, 39 / 61)
