@@ -29,6 +29,7 @@ __all__ = [
     'check_stock_loader',
     'decode_image',
     'decode_upright',
+    'load_stock_image',
     'read_bytes',
     'read_image',
 ]
@@ -285,6 +286,41 @@ def check_stock_loader(
             f"modalities follow: use color_type='color'{pillow}, or store the "
             'image upright'
         )
+
+
+def load_stock_image(
+    loader: mmcv.transforms.LoadImageFromFile, path: str
+) -> np.ndarray | None:
+    """What ``LoadImageFromFile`` loads, checked, of a file that is read once.
+
+    Args:
+        loader (LoadImageFromFile): The transform of mmcv or mmdet.
+        path (str): The file.
+
+    Returns:
+        np.ndarray | None: The image; None if it cannot be decoded, or if the
+        loader has to read the file itself.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        ValueError: Use another loader or another file.
+    """
+    if (
+        type(loader).transform
+        is not mmcv.transforms.LoadImageFromFile.transform
+        or loader.file_client_args is not None
+        or loader.ignore_empty
+    ):
+        check_stock_loader(loader, path)
+        return None
+    content = read_bytes(path, loader.backend_args)
+    check_stock_loader(loader, path, content)
+    image = mmcv.imfrombytes(
+        content, flag=loader.color_type, backend=loader.imdecode_backend
+    )
+    if image is not None and loader.to_float32:
+        image = image.astype(np.float32)
+    return image
 
 
 def _bits_and_orientation(file: io.BytesIO) -> tuple[int, int]:

@@ -12,10 +12,7 @@ from mmcv.transforms import BaseTransform, Compose, LoadImageFromFile
 from PIL import UnidentifiedImageError
 
 from mmxdistill.datasets.transforms.channels import stack_channels
-from mmxdistill.datasets.transforms.image_file import (
-    check_stock_loader,
-    read_bytes,
-)
+from mmxdistill.datasets.transforms.image_file import load_stock_image
 from mmxdistill.datasets.transforms.memory import stock_image
 from mmxdistill.datasets.transforms.path_template import PathTemplate
 from mmxdistill.datasets.transforms.reduced_jpeg import (
@@ -241,9 +238,6 @@ class LoadModalities(BaseTransform):
                 continue
             place = self._place(name, samples, results, paths)
             steps = self.pipelines[name].transforms
-            if isinstance(steps[0], LoadImageFromFile):
-                content = read_bytes(paths[name], steps[0].backend_args)
-                check_stock_loader(steps[0], paths[name], content)
             opened = steps[: self.registered.get(name, 1)]
             sample = self._run(name, paths, {**results, **place}, opened)
             samples[name] = sample
@@ -357,25 +351,26 @@ class LoadModalities(BaseTransform):
         path = paths[name]
         sample: Any = {**results, 'img_path': path}
         sample.pop('img', None)  # another image, if somebody has loaded one
-        stock = isinstance(steps[0], LoadImageFromFile)
-        image = results.get('modality_images', {}).get(name)
-        if image is None:
-            if stock:
-                check_stock_loader(steps[0], path)
-        elif stock:
-            image = stock_image(steps[0], image, path)
-            shape = image.shape[:2]
-            sample |= dict(img=image, img_shape=shape, ori_shape=shape)
-            steps = steps[1:]
-        elif getattr(steps[0], 'takes_memory', False):
-            sample['img'] = image
-        else:
-            raise ValueError(
-                f"modality '{name}' is loaded by {type(steps[0]).__name__}, "
-                'which reads files: give the path of a file instead of an '
-                'array'
-            )
+        given = results.get('modality_images', {}).get(name)
         try:
+            if isinstance(steps[0], LoadImageFromFile):
+                if given is None:
+                    image = load_stock_image(steps[0], path)
+                else:
+                    image = stock_image(steps[0], given, path)
+                if image is not None:
+                    shape = image.shape[:2]
+                    sample |= dict(img=image, img_shape=shape, ori_shape=shape)
+                    steps = steps[1:]
+            elif getattr(steps[0], 'takes_memory', False):
+                if given is not None:
+                    sample['img'] = given
+            elif given is not None:
+                raise ValueError(
+                    f"modality '{name}' is loaded by "
+                    f'{type(steps[0]).__name__}, which reads files: give the '
+                    'path of a file instead of an array'
+                )
             for step in steps:
                 sample = step(sample)
         except (cv2.error, AssertionError, UnidentifiedImageError) as error:

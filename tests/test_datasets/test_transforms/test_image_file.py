@@ -381,9 +381,11 @@ def test_more_than_eight_bits_of_every_format(tmp_path, suffix):
 
 def test_more_than_eight_bits_elsewhere(tmp_path):
     """A file that is not under its name, but where the file backend looks."""
+    asked = []
 
     class Elsewhere(LocalBackend):
         def get(self, filepath):
+            asked.append(filepath)
             return super().get(tmp_path / filepath)
 
     register_backend('elsewhere', Elsewhere, force=True)
@@ -392,6 +394,32 @@ def test_more_than_eight_bits_elsewhere(tmp_path):
     load = LoadModalities(dict(a=[stock]))
     with pytest.raises(ValueError, match=r"a\.png' has more than 8 bits"):
         load.check(dict(img_path='a.png'))
+    with pytest.raises(ValueError, match=r"a\.png' has more than 8 bits"):
+        load(dict(img_path='a.png'))
+    cv2.imwrite(str(tmp_path / 'b.png'), GRAY)
+    asked.clear()
+    load(dict(img_path='b.png'))
+    assert asked == ['b.png']  # once
+
+
+@pytest.mark.parametrize(
+    'settings',
+    [
+        dict(to_float32=True),
+        dict(color_type='grayscale'),
+        dict(color_type='unchanged'),
+        dict(imdecode_backend='pillow'),
+        dict(ignore_empty=True),
+    ],
+)
+def test_pairs_have_what_stock_loads(tmp_path, settings):
+    path = save(tmp_path / 'a.png', np.dstack([GRAY, GRAY + 1, GRAY[::-1]]))
+    expected = LoadImageFromFile(**settings)(dict(img_path=path))
+    found = LoadModalities(dict(a=[COLOUR | settings]))(dict(img_path=path))
+    image = np.atleast_3d(expected['img'])
+    np.testing.assert_array_equal(np.atleast_3d(found['img']), image)
+    assert found['img'].dtype == image.dtype
+    assert found['ori_shape'] == expected['ori_shape']
 
 
 def test_no_image_is_named_by_pillow_too(tmp_path):
