@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from mmxdistill.studies.jobs import Evaluation, Job, Step, Training
+from mmxdistill.studies.jobs import (
+    Comparison,
+    Evaluation,
+    Job,
+    Step,
+    Training,
+)
 from mmxdistill.studies.real_jobs import data_folder
 from mmxdistill.studies.real_pairs import Arm, Claim, Study, TestSet, make_step
 
@@ -106,21 +113,27 @@ class _Pairs:
                     shows=f'Tests {name}.',
                 ),
             ]
-        part = 'model.streams.{}.checkpoint'
         return [
             *jobs,
             Evaluation(
                 name='fusion',
-                config=f'late_fusion/fusion_squeezenet_rgb-{self.modality}_'
-                f'{self.name}.py',
-                checkpoints={
-                    part.format('rgb'): 'rgb',
-                    part.format(self.modality): 'st',
-                },
                 seconds=2 * _SECONDS['test'],
                 shows='Late fusion of the two.',
+                **self.fused(),
             ),
         ]
+
+    def fused(self) -> dict[str, Any]:
+        """Config of the late fusion, and whose checkpoints it takes."""
+        part = 'model.streams.{}.checkpoint'
+        return dict(
+            config=f'late_fusion/fusion_squeezenet_rgb-{self.modality}_'
+            f'{self.name}.py',
+            checkpoints={
+                part.format('rgb'): 'rgb',
+                part.format(self.modality): 'st',
+            },
+        )
 
     def study(
         self,
@@ -161,9 +174,17 @@ class _Pairs:
             head=head,
             data=self.data,
             jobs=self.jobs,
-            once=(),
+            once=[
+                Comparison(
+                    name='comparison',
+                    seconds=4 * _SECONDS['test'],
+                    shows='Box-level fusions beside that of raw outputs.',
+                    **self.fused(),
+                )
+            ],
             tests=[table],
             transfers=['explained'],
+            comparison='comparison',
         )
 
 
