@@ -10,8 +10,8 @@ import mmxdistill
 from mmxdistill.converters.nyud2 import CLASSES, COCO_TO_NYUD2
 from mmxdistill.models.features import FeatureExtractor
 from mmxdistill.models.networks import build_network, resolve_network
+from mmxdistill.studies.configs import load_config as load
 from mmxdistill.studies.model_index import collect_models, index_files
-from mmxdistill.studies.paper_jobs import load_config as load
 
 CONFIGS = Path(mmxdistill.__file__).parents[1] / 'configs'
 METHODS = dict(

@@ -7,13 +7,10 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
-
-from mmxdistill import config_path
+from mmxdistill.studies.configs import load_config
 
 __all__ = [
     'Comparison',
@@ -186,7 +183,7 @@ def make_steps(
             command += ['--work-dir', folder, '--resume']
             settings = {'randomness.seed': seed, **settings, **overrides}
             number = settings.get('train_cfg.max_iters')
-            number = number or _read(job.config)['train_cfg']['max_iters']
+            number = number or load_config(job.config).train_cfg['max_iters']
             last[job.name] = folder / f'iter_{number}.pth'
         if settings:
             command.append('--cfg-options')
@@ -208,15 +205,13 @@ def make_steps(
                     *(step.name for step in needs),
                     *(f'{prefix}/{name}' for name in used),
                 ),
-                settings=dict(arguments=line[1:], config=_read(job.config)),
+                settings=dict(
+                    arguments=line[1:],
+                    config=load_config(job.config).to_dict(),
+                ),
             )
         )
     return steps
-
-
-@cache
-def _read(config: str) -> dict[str, Any]:
-    return Config.fromfile(config_path(config)).to_dict()
 
 
 def tool(script: Path, *args: Any) -> tuple[str, ...]:

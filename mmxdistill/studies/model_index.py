@@ -15,8 +15,9 @@ from typing import Any
 
 import yaml
 
+from mmxdistill.studies.configs import load_config
 from mmxdistill.studies.paper import ROWS
-from mmxdistill.studies.paper_jobs import load_config, trainings_of
+from mmxdistill.studies.paper_jobs import trainings_of
 from mmxdistill.tables import format_table
 
 __all__ = ['Model', 'collect_models', 'index_files']

@@ -12,7 +12,7 @@ from torch import nn
 
 from mmxdistill.models.networks import resolve_network
 from mmxdistill.registry import MODELS
-from mmxdistill.studies.paper_jobs import load_config
+from mmxdistill.studies.configs import load_config
 
 __all__ = ['PUBLISHED', 'backbone_macs', 'expected_hours', 'iteration_macs']
 

@@ -8,17 +8,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
-
 from mmxdistill import config_path
 from mmxdistill.models.networks import names_weights, resolve_network
+from mmxdistill.studies.configs import load_config
 from mmxdistill.studies.jobs import Evaluation, Job, Step, Training, make_steps
 from mmxdistill.studies.paper import DATA, SPLITS, Row
 
 __all__ = [
     'jobs_of',
     'lacking',
-    'load_config',
     'plan_rows',
     'test_names',
     'training_names',
@@ -28,12 +26,6 @@ __all__ = [
 
 _TRAINED = re.compile(r'work_dirs/([^/]+)/iter_\d+\.pth')
 _ITERATION = 0.065  # seconds, of the networks for the generated rooms
-
-
-@cache
-def load_config(config: str) -> Config:
-    """Read a config below ``configs/``, once."""
-    return Config.fromfile(config_path(config))
 
 
 @cache

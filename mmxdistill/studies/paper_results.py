@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mmxdistill.studies.configs import load_config
 from mmxdistill.studies.paper import METRICS, Row
 from mmxdistill.studies.paper_jobs import (
     lacking,
-    load_config,
     test_names,
     training_names,
     trainings_of,

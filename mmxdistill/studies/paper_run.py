@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmxdistill.studies.configs import load_config
 from mmxdistill.studies.engine import run_steps
 from mmxdistill.studies.jobs import Step
 from mmxdistill.studies.paper import Row
 from mmxdistill.studies.paper_cost import expected_hours
 from mmxdistill.studies.paper_jobs import (
     lacking,
-    load_config,
     plan_rows,
     test_names,
     trainings_of,

@@ -8,9 +8,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 
-from mmengine.config import Config
-
-from mmxdistill import config_path
+from mmxdistill.studies.configs import load_config
 from mmxdistill.studies.jobs import (
     PREDICTIONS,
     Evaluation,
@@ -322,7 +320,7 @@ def draw_pictures(home: Path, seeds: Sequence[int]) -> None:
     figure.savefig(home / CURVE, dpi=120)
 
     init_default_scope('mmdet')
-    cfg = Config.fromfile(config_path(FUSION)).test_dataloader.dataset
+    cfg = load_config(FUSION).test_dataloader.dataset
     dataset = DATASETS.build({**cfg, 'check_pairs': False})
     first = next(iter(homes.values()))
     index, matches = find_telling_image(

@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.config import Config
 from mmengine.fileio import load
 from mmengine.registry import init_default_scope
 
-from mmxdistill import config_path
 from mmxdistill.atomic import atomic_write
 from mmxdistill.evaluation.bootstrap import (
     Matches,
@@ -25,6 +23,7 @@ from mmxdistill.evaluation.bootstrap import (
     match_coco,
 )
 from mmxdistill.registry import DATASETS
+from mmxdistill.studies.configs import load_config
 from mmxdistill.studies.jobs import PREDICTIONS, TABLE, Step
 from mmxdistill.studies.real_pairs import Arm, Study, TestSet
 from mmxdistill.studies.results import provenance, read_metrics
@@ -158,7 +157,7 @@ def read_truth(config: str) -> list[dict[str, Any]]:
         ``ignored_instances``, in the order of the test.
     """
     init_default_scope('mmdet')
-    cfg = Config.fromfile(config_path(config)).test_dataloader.dataset
+    cfg = load_config(config).test_dataloader.dataset
     samples = []
     for part in cfg.get('datasets', [cfg]):
         dataset = DATASETS.build({**part, 'check_pairs': False})

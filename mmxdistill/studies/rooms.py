@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mmengine.config import Config
-
-from mmxdistill import config_path
+from mmxdistill.studies.configs import load_config
 from mmxdistill.studies.jobs import Step, tool
 from mmxdistill.synthetic.writer import MANIFEST, VERSION
 
@@ -34,9 +32,7 @@ def generate_rooms(home: Path, tools: Path, smoke: bool = False) -> Step:
     Returns:
         Step: The step; it is run anew if the data are not there.
     """
-    cfg = Config.fromfile(
-        config_path('_base_/datasets/synthetic_rgbd_pairs.py')
-    )
+    cfg = load_config('_base_/datasets/synthetic_rgbd_pairs.py')
     data_root = Path(cfg.data_root)
     frames = SMOKE_FRAMES if smoke else FRAMES
     sizes = [f'{split}={number}' for split, number in frames.items()]

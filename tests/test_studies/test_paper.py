@@ -18,6 +18,7 @@ from mmxdistill.studies import (
     paper_results,
     paper_run,
 )
+from mmxdistill.studies.configs import load_config
 from mmxdistill.studies.jobs import Training
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
@@ -163,7 +164,7 @@ def test_rows_share_trainings_and_leave_no_checkpoint_to_chance():
     names = [job.name for job in jobs]
     assert len(set(names)) == len(names)
     for job in jobs:
-        cfg = paper_jobs.load_config(job.config)
+        cfg = load_config(job.config)
         found = re.findall(r'work_dirs/([^/]+)/', str(cfg.to_dict()))
         if isinstance(job, Training):
             assert sorted(found) == sorted(job.checkpoints.values())
@@ -275,7 +276,7 @@ def test_report():
     assert [row['conv3 + fc7'] for row in layers] == ['25.0 ± 7.1', '31.3']
     zero_shot = cells[f'Table 5 (test): {rooms}', '5-d']
     assert (zero_shot['chair'], zero_shot['mean']) == ('40.0', '30.0')
-    batch = paper_jobs.load_config(
+    batch = load_config(
         f'supervision_transfer/{st}.py'
     ).train_dataloader.batch_size
     assert list(cells['Runs', '4-conv3-fc7'].values())[1:] == [
