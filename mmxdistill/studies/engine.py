@@ -52,7 +52,8 @@ def run_steps(
     Raises:
         KeyboardInterrupt: By Ctrl-C, SIGTERM or SIGHUP.
         SystemExit: A step failed (which one and why has been printed),
-            another process works on this study, or Snakemake is missing.
+            another process works on this study, what a step made is gone,
+            or Snakemake is missing.
     """
     if find_spec('snakemake_interface_logger_plugins') is None:
         raise SystemExit(
@@ -70,6 +71,7 @@ def run_steps(
     with _locked(home / '.lock'):
         for step in steps:
             _write_if_changed(step.settings_file, step.settings)
+            _check_written(step)
         plan = home / PLAN
         _write_if_changed(plan, _describe(steps))
         command: list[object] = [*_end_with_parent(), sys.executable]
@@ -119,6 +121,22 @@ def _write_if_changed(path: Path, content: object) -> None:
     if not path.is_file() or path.read_bytes() != data:
         with atomic_write(path) as file:
             file.write(data)
+
+
+def _check_written(step: Step) -> None:
+    """Refuse to go on without what a step has made, and is not to make anew.
+
+    To run it again would run anew whatever needs it.
+    """
+    gone = [path for path in step.writes if not Path(path).exists()]
+    if gone and step.done.is_file():
+        made = step.done.stat().st_mtime_ns
+        if made >= step.settings_file.stat().st_mtime_ns:
+            raise SystemExit(
+                f"'{gone[0]}' is gone, which step '{step.name}' of "
+                f'{step.home} made in {Path.cwd()}. Put it back, or make it '
+                f'again, and start again:\n    {step}'
+            )
 
 
 def _describe_value(value: object) -> str:

@@ -52,6 +52,7 @@ class _Pairs:
     def data(self, home: Path, tools: Path) -> list[Step]:
         """Convert the teacher, look for proposals."""
         source = data_folder()
+        proposals = f'data/{self.folder}/proposals.pkl'
         return [
             make_step(
                 *('teacher', home, 'The ImageNet SqueezeNet.', 20),
@@ -59,13 +60,15 @@ class _Pairs:
                 source / 'weights/squeezenet_v1.1'
                 '/squeezenet_v1.1_fp16.caffemodel',
                 _WEIGHTS,
+                writes=_WEIGHTS,
             ),
             make_step(
                 *('proposals', home, 'Proposals of all images.', 400),
                 tools / 'dataset_converters/generate_proposals.py',
-                f'data/{self.folder}/proposals.pkl',
+                proposals,
                 *(source / self.folder / images for images in self.images),
                 *self.search,
+                writes=proposals,
             ),
         ]
 

@@ -87,6 +87,7 @@ class Step:
         needs: Names of the steps that come before.
         settings: What its result depends on; if that changes, it is run
             anew.
+        writes: What it writes outside of its folder, and others read.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Step:
     seconds: int
     needs: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
+    writes: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:

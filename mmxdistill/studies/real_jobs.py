@@ -36,6 +36,7 @@ def teacher_step(home: Path, tools: Path, weights: str, *classes: str) -> Step:
         'mmdet::yolox/yolox_nano_8xb8-300e_coco.py',
         data_folder() / 'weights/yolox_nano_coco/yolox_nano_mmdet.pth',
         *(weights, '--classes', *classes),
+        writes=weights,
     )
 
 

@@ -152,8 +152,9 @@ def make_step(
     seconds: int,
     script: Path,
     *args: object,
+    writes: str,
 ) -> Step:
-    """Build a step that is done once."""
+    """Build a step that is done once, for what it ``writes``."""
     command = tool(script, *args)
     return Step(
         name=name,
@@ -162,4 +163,5 @@ def make_step(
         home=home,
         seconds=seconds,
         settings=dict(arguments=command[1:]),
+        writes=(writes,),
     )

@@ -45,11 +45,13 @@ def _data(home: Path, tools: Path) -> list[Step]:
             *('flow', home, 'Flow of the pairs.', 100),
             *(converters / 'encode_flow.py', source / 'mot_flow_pairs/frames'),
             *('data/mot_flow_pairs/flow', '--scale', 8),
+            writes='data/mot_flow_pairs/flow',
         ),
         make_step(
             *('videos', home, 'Flow and boxes of the other test videos.', 60),
             *(converters / 'mot.py', source / 'mot_person', 'data/mot_person'),
             *('--test', 'TUD-Campus', 'TUD-Stadtmitte'),
+            writes='data/mot_person',
         ),
         teacher_step(home, tools, _RECIPE.weights, 'person'),
     ]

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,23 @@ def test_order_side_by_side_and_only_what_is_missing(capfd):
     run([a, b, c, step('d', '')])
     assert runs('a', 'b', 'c', 'd') == [1, 2, 2, 1]
     assert not list(Path('wd').rglob('*.pth'))
+
+
+def test_what_a_step_wrote_is_gone(capfd):
+    a = replace(step('a', 'open("made", "w")'), writes=('made',))
+    b = step('b', 'open("made")', ['a'])
+    run([a, b])
+    Path('made').unlink()
+    with pytest.raises(SystemExit) as error:
+        run([a, b])
+    assert "'made' is gone, which step 'a'" in str(error.value)
+    command = str(error.value).partition(':\n')[2]
+    subprocess.run(command, shell=True, check=True)
+    run([a, b])
+    assert runs('a', 'b') == [2, 1]
+    Path('made').unlink()
+    run([replace(a, settings=dict(lr=2)), b])  # to be made anew
+    assert runs('a', 'b') == [3, 2]
 
 
 def test_failure_is_told_and_the_rest_is_kept(capfd):
