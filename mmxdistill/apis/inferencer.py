@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from itertools import islice
+from numbers import Real
 from typing import Any
 
 import torch
@@ -165,12 +167,15 @@ class MultiModalInferencer:
         Raises:
             FileNotFoundError: Files are missing; names them.
             KeyError: A modality is not given.
-            ValueError: The inputs are no pairs, or cannot be loaded.
+            ValueError: The inputs are no pairs, or cannot be loaded, or an
+                option is no such number.
         """
         if not isinstance(batch_size, int) or batch_size < 1:
             raise ValueError(
                 f'batch_size is a whole number from 1 on: {batch_size!r}'
             )
+        if not isinstance(score_thr, Real) or math.isnan(score_thr):
+            raise ValueError(f'score_thr is a number: {score_thr!r}')
         source = self._proposal_source(proposals)
         pairs = list_pairs(
             self.pipeline.complete(inputs),

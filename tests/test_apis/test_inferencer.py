@@ -231,6 +231,21 @@ def test_functions_of_mmdet_say_what_to_use(folder):
         DetInferencer(config, weights, 'cpu')
 
 
+@pytest.mark.parametrize(
+    'option',
+    [
+        dict(batch_size=0),
+        dict(batch_size=1.5),
+        dict(score_thr='0.3'),
+        dict(score_thr=None),
+        dict(score_thr=float('nan')),
+    ],
+)
+def test_wrong_options_before_anything_is_loaded(fusion, option):
+    with pytest.raises(ValueError, match=next(iter(option))):
+        fusion(dict(rgb='nowhere.jpg', hha='nowhere.png'), **option)
+
+
 def test_proposals(folder, inferencer):
     pair = sources(folder, 'a')
     for method in PROPOSAL_METHODS[not hasattr(cv2, 'ximgproc') and 2 :]:
