@@ -84,16 +84,18 @@ PAGES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
         heading: {
             'RGB': f'fast_rcnn/fast_rcnn_squeezenet_rgb_600_{data}.py',
             **{
-                f'{modality}, {label} weights': 'fast_rcnn/fast_rcnn_'
-                f'squeezenet_{modality.lower()}_{start}_600_{data}.py'
+                f'{learns}, {label} weights': 'fast_rcnn/fast_rcnn_'
+                f'squeezenet_{learns.lower()}_{start}_600_{data}.py'
                 for start, label in dict(
                     random='random', copy='copied ImageNet', st='transferred'
                 ).items()
             },
-            f'RGB + {modality} fused': 'late_fusion/fusion_squeezenet_rgb-'
-            f'{modality.lower()}_{data}.py',
+            f'RGB + {learns}, transferred': 'late_fusion/fusion_squeezenet_'
+            f'rgb-{learns.lower()}_{data}.py',
+            'explained: fire9': 'supervision_transfer/st_squeezenet_'
+            f'squeezenet_{learns.lower()}_fire9_600_{data}.py',
         }
-        for heading, modality, data in (
+        for heading, learns, data in (
             ('Kitchen: RGB and HHA', 'HHA', 'kitchen'),
             ('Road scenes: RGB and thermal', 'thermal', 'roadscene'),
         )
@@ -268,8 +270,11 @@ def _read_results(folder: Path) -> _Measured:
         for heading, header, cells in _table_rows(page.read_text('utf-8')):
             line = dict(zip(header, cells, strict=False))
             label = PAGES.get(page.name, {}).get(heading, {}).get(cells[0])
-            if label and 'mAP' in line:
-                measured.ours.setdefault(label, line['mAP'])
+            if label:
+                for column in line.keys() & {'mAP', 'all AP50'}:
+                    measured.ours.setdefault(label, line[column])
+                if 'explained variance' in line:
+                    measured.explained[label] = line['explained variance']
             if not {'row', 'ours', 'data set'} <= line.keys():
                 continue
             row = rows.get(line['row'])
