@@ -309,7 +309,6 @@ def load_stock_image(
         type(loader).transform
         is not mmcv.transforms.LoadImageFromFile.transform
         or loader.file_client_args is not None
-        or loader.ignore_empty
     ):
         check_stock_loader(loader, path)
         return None

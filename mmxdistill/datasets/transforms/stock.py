@@ -113,11 +113,11 @@ def _resizing(resize_img: Callable[[Any, dict], None]) -> Any:
         if widths is None or (len(widths) == 1 and widths[0] <= 4):
             resize_img(self, results)
             return
-        image = results['img']
+        planes = split_channels(results['img'])
+        stack = planes.transpose(1, 2, 0)
         single = self.backend == 'cv2' and (
             self.interpolation in _PLANE_BY_PLANE
         )
-        planes = split_channels(image)
         parts = []
         known = results.pop('modality_channels', None)
         for channels in _threes(widths):
@@ -125,7 +125,7 @@ def _resizing(resize_img: Callable[[Any, dict], None]) -> Any:
             if single and len(wanted) == 3:
                 images = list(planes[channels])
             else:
-                images = [pick_channels(image, wanted)]
+                images = [pick_channels(stack, wanted)]
             for results['img'] in images:
                 resize_img(self, results)
                 parts.append(results['img'])
