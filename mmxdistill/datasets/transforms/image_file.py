@@ -66,6 +66,7 @@ def read_bytes(path: str, backend_args: dict | None = None) -> bytes:
 
     Raises:
         FileNotFoundError: The file does not exist.
+        OSError: It cannot be read; an address may not answer.
         ValueError: It is empty, or a folder.
     """
     try:
@@ -74,6 +75,8 @@ def read_bytes(path: str, backend_args: dict | None = None) -> bytes:
         raise FileNotFoundError(f"'{path}' does not exist") from None
     except IsADirectoryError:
         raise ValueError(f"'{path}' is a folder, not an image") from None
+    except OSError as error:  # those of addresses do not name them
+        raise OSError(f"'{path}' cannot be read: {error}") from error
     if not content:
         raise ValueError(f"'{path}' is empty (0 bytes): replace the file")
     return content
@@ -212,7 +215,7 @@ def _scan_jpeg(content: bytes) -> tuple[int, bool]:
     while at + 4 <= len(content) and content[at] == 0xFF:
         marker = content[at + 1]
         if marker == 0xDA:  # start of scan
-            return pixels, content.find(b'\xff\xd9', at) >= 0
+            return pixels, content.rfind(b'\xff\xd9', at) >= 0
         if marker == 0xFF:  # fill byte
             at += 1
         elif marker == 0x01 or 0xD0 <= marker <= 0xD7:  # without length

@@ -364,6 +364,9 @@ def test_folder_and_missing_file(tmp_path):
         read_image(str(tmp_path))
     with pytest.raises(FileNotFoundError, match=r'gone\.png. does not exist'):
         read_image(str(tmp_path / 'gone.png'))
+    address = 'http://127.0.0.1:9/image.png'
+    with pytest.raises(OSError, match=f'{address}. cannot be read: .*'):
+        read_image(address)
 
 
 @pytest.mark.parametrize('suffix', ['ppm', 'hdr', 'tif', 'pgm'])
