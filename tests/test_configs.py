@@ -103,7 +103,9 @@ def test_name_says_what_it_is(name):
         heads = '^(fast_rcnn|hypercolumn|yolox)_'
         found = {re.sub(heads, '', stem).split('_')[0] for stem in stems}
         assert found == set(networks)
-        if len(parts) > 3:  # how the second stream began
+        if parts[2] == 'fitted':
+            assert 'mmxdistill.FusionWeightsHook' in str(cfg.custom_hooks)
+        elif len(parts) > 3:  # how the second stream began
             assert f'_{parts[2]}_' in cfg.model.streams.hha.model
         return
     if folder != 'zero_shot':  # which is not trained
@@ -222,17 +224,17 @@ def test_parts_fit(name):
         assert loader.batch_size == loader.sampler.get(
             'batch_size', loader.batch_size
         )
-    # Or a training never looks at either.
-    assert (cfg.test_dataloader == cfg.val_dataloader) == (
-        'val_begin' not in cfg.train_cfg
-    )
     assert cfg.test_evaluator == cfg.val_evaluator
     assert max(cfg.param_scheduler.milestones) < cfg.train_cfg.max_iters
     # A run that is killed while it writes a checkpoint has another.
     assert cfg.default_hooks.checkpoint.max_keep_ckpts != 1
     hooks = [hook.type for hook in cfg.custom_hooks]
+    same = cfg.test_dataloader == cfg.val_dataloader
     if 'mmxdistill.FusionWeightsHook' in hooks:  # never trained
+        assert not same
         return
+    # Or a training never looks at either.
+    assert same == ('val_begin' not in cfg.train_cfg)
     assert 'mmxdistill.IterationSeedHook' in hooks
     transfer = cfg.model.type == 'mmxdistill.SupervisionTransfer'
     assert transfer == ('mmxdistill.TransferCalibrationHook' in hooks)

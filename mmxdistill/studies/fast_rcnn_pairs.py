@@ -124,14 +124,20 @@ class _Pairs:
                 shows='Late fusion of the two.',
                 **self.fused(),
             ),
+            Evaluation(
+                name='fusion_fitted',
+                seconds=6 * _SECONDS['test'],
+                shows='With weights fitted to the training images.',
+                **self.fused('fitted_'),
+            ),
         ]
 
-    def fused(self) -> dict[str, Any]:
-        """Config of the late fusion, and whose checkpoints it takes."""
+    def fused(self, weights: str = '') -> dict[str, Any]:
+        """Config of a late fusion, and whose checkpoints it takes."""
         part = 'model.streams.{}.checkpoint'
         return dict(
             config=f'late_fusion/fusion_squeezenet_rgb-{self.modality}_'
-            f'{self.name}.py',
+            f'{weights}{self.name}.py',
             checkpoints={
                 part.format('rgb'): 'rgb',
                 part.format(self.modality): 'st',
@@ -158,12 +164,21 @@ class _Pairs:
                     for start, what in _STARTS.items()
                 ),
                 Arm(test='fusion', what=f'RGB + {learns}, transferred'),
+                Arm(
+                    test='fusion_fitted',
+                    what=f'RGB + {learns}, fitted weights',
+                ),
             ],
             claims=[
                 Claim('test_st', 'test_random', 'transferred > random'),
                 Claim('test_st', 'test_copy', 'transferred > copied'),
                 Claim('fusion', 'test_rgb', f'RGB + {learns} > RGB'),
                 Claim('fusion', 'test_st', f'RGB + {learns} > {learns}'),
+                Claim(
+                    'fusion_fitted',
+                    'test_rgb',
+                    f'RGB + {learns}, fitted > RGB',
+                ),
             ],
             group=lambda _: self.name,
             block=block,

@@ -90,8 +90,14 @@ PAGES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
                     random='random', copy='copied ImageNet', st='transferred'
                 ).items()
             },
-            f'RGB + {learns}, transferred': 'late_fusion/fusion_squeezenet_'
-            f'rgb-{learns.lower()}_{data}.py',
+            **{
+                f'RGB + {learns}, {label}': 'late_fusion/fusion_squeezenet_'
+                f'rgb-{learns.lower()}_{weights}{data}.py'
+                for weights, label in {
+                    '': 'transferred',
+                    'fitted_': 'fitted weights',
+                }.items()
+            },
             'explained: fire9': 'supervision_transfer/st_squeezenet_'
             f'squeezenet_{learns.lower()}_fire9_600_{data}.py',
         }
