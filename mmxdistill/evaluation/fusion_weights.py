@@ -18,6 +18,7 @@ from mmxdistill.evaluation.average_precision import (
     match_first_free,
     precision_recall,
 )
+from mmxdistill.evaluation.head_memory import heads_remembered
 
 __all__ = [
     'FittedWeights',
@@ -147,10 +148,10 @@ def fit_fusion_weights(
 ) -> FittedWeights:
     """Find the weights with the best AP, for all classes and for each.
 
-    One pass over the data: the features of a batch are computed once, the
-    heads once per candidate. Of equally good candidates the one that is
-    nearest to equal weights wins. A class keeps the common weights if it has
-    no objects.
+    One pass over the data: features and heads are computed once, the average
+    and what follows once per candidate; a cascade's later stages are, too. Of
+    equally good candidates the one that is nearest to equal weights wins. A
+    class keeps the common weights if it has no objects.
 
     Args:
         model (LateFusionDetector): With its weights.
@@ -183,12 +184,14 @@ def fit_fusion_weights(
         features = model.extract_feat(inputs)
         for _, labels in truths:
             objects += np.bincount(labels.numpy(), minlength=num_classes)
-        for record, weights in zip(records, settings, strict=True):
-            results = model.fusion.predict(
-                model.streams, features, samples, weights, model.test_cfg, True
-            )
-            for found, truth in zip(results, truths, strict=True):
-                _add(record, found, *truth, iou_threshold)
+        args = model.streams, features, samples
+        with heads_remembered(model.streams):
+            for record, weights in zip(records, settings, strict=True):
+                results = model.fusion.predict(
+                    *args, weights, model.test_cfg, True
+                )
+                for found, truth in zip(results, truths, strict=True):
+                    _add(record, found, *truth, iou_threshold)
     if not objects.sum():
         raise ValueError('the data set has no objects to fit weights to')
     curve = np.array(
