@@ -50,6 +50,14 @@ class FittedWeights:
     curve: np.ndarray
     candidates: np.ndarray
 
+    def alone(self) -> dict[str, float]:
+        """Mean AP of each stream without the others."""
+        means = np.nanmean(self.curve, 1)
+        return {
+            name: float(means[self.candidates[:, stream] == 1].item())
+            for stream, name in enumerate(self.weights)
+        }
+
     def __str__(self) -> str:
         """Results, with the weights as a config takes them."""
         common = {name: round(w, 4) for name, w in self.weights.items()}
@@ -57,7 +65,11 @@ class FittedWeights:
             name: [round(w, 4) for w in row]
             for name, row in self.class_weights.items()
         }
+        alone = ', '.join(
+            f'{name} {100 * ap:.2f}' for name, ap in self.alone().items()
+        )
         return (
+            f'each stream alone: AP50 {alone}\n'
             f'equal weights:     AP50 {100 * self.equal_ap:.2f}\n'
             f'weight per stream: AP50 {100 * self.ap:.2f}: '
             f'weights={common}\n'

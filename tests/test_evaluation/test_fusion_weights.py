@@ -95,6 +95,8 @@ def test_fit():
     assert fit.curve.shape == (3, 3)
     model.make_weights(fit.class_weights)
     assert "weights={'a': 0.0, 'b': 1.0}" in str(fit)
+    assert fit.alone()['b'] == fit.ap > fit.alone()['a']
+    assert f'b {100 * fit.ap:.2f}\nequal weights' in str(fit)
     nothing = [(torch.zeros(0, 4), torch.zeros(0, dtype=torch.long))] * 2
     with pytest.raises(ValueError, match='no objects'):
         fit_fusion_weights(model, [(data, nothing)], steps=1)
