@@ -18,7 +18,6 @@ from mmxdistill.evaluation.average_precision import (
     match_first_free,
     precision_recall,
 )
-from mmxdistill.evaluation.head_memory import heads_remembered
 
 __all__ = [
     'FittedWeights',
@@ -193,17 +192,12 @@ def fit_fusion_weights(
     for batch, truths in batches:
         data = model.data_preprocessor(batch, False)
         inputs, samples = data['inputs'], data['data_samples']
-        features = model.extract_feat(inputs)
         for _, labels in truths:
             objects += np.bincount(labels.numpy(), minlength=num_classes)
-        args = model.streams, features, samples
-        with heads_remembered(model.streams):
-            for record, weights in zip(records, settings, strict=True):
-                results = model.fusion.predict(
-                    *args, weights, model.test_cfg, True
-                )
-                for found, truth in zip(results, truths, strict=True):
-                    _add(record, found, *truth, iou_threshold)
+        found = model.detect(inputs, samples, settings)
+        for record, results in zip(records, found, strict=True):
+            for result, truth in zip(results, truths, strict=True):
+                _add(record, result, *truth, iou_threshold)
     if not objects.sum():
         raise ValueError('the data set has no objects to fit weights to')
     curve = np.array(

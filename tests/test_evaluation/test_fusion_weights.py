@@ -18,7 +18,7 @@ from mmxdistill.evaluation.fusion_weights import (
 )
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'test_models'))
-from stock import fused, image, pair, samples
+from stock import changed, fused, image, pair, samples
 
 
 def batch():
@@ -100,6 +100,30 @@ def test_fit():
     nothing = [(torch.zeros(0, 4), torch.zeros(0, dtype=torch.long))] * 2
     with pytest.raises(ValueError, match='no objects'):
         fit_fusion_weights(model, [(data, nothing)], steps=1)
+
+
+@pytest.mark.parametrize(
+    ('absent', 'missing'), [(('a',), ()), ((), ('a',)), ((), ('b',))]
+)
+def test_fit_leaves_out_what_a_test_leaves_out(absent, missing):
+    """Zeros in the place of a modality are not what it has seen."""
+    data = batch()
+    for sample in data['data_samples']:
+        sample.set_metainfo(dict(missing_modalities=missing))
+    with changed(pair('yolox'), absent=absent) as model:
+        inputs = model.data_preprocessor(data, False)['inputs']
+        truths = [
+            (found.bboxes[:6], found.labels[:6])
+            for found in (
+                sample.pred_instances
+                for sample in model.predict(inputs, data['data_samples'])
+            )
+        ]
+        fit = fit_fusion_weights(model, [(data, truths)], steps=4)
+    # One stream is left, whose weight makes no difference.
+    assert np.nanmean(fit.curve) > 0
+    np.testing.assert_array_equal(fit.curve, np.stack([fit.curve[0]] * 5))
+    assert fit.weights == dict(a=0.5, b=0.5)
 
 
 def test_labels_of_a_loader():

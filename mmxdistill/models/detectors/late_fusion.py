@@ -5,15 +5,17 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from mmdet.models.detectors import BaseDetector
 from mmdet.structures import DetDataSample, SampleList
+from mmdet.utils import InstanceList
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmxdistill.models.fusion import FusionWeights, build_fusion
+from mmxdistill.models.fusion.head_memory import heads_remembered
 from mmxdistill.models.networks import (
     ResolvedNetwork,
     build_network,
@@ -320,24 +322,51 @@ class LateFusionDetector(BaseDetector):
         Returns:
             list[DetDataSample]: Samples with ``pred_instances``.
         """
+        (results,) = self.detect(
+            batch_inputs, batch_data_samples, [self.weights], rescale
+        )
+        return self.add_pred_to_datasample(batch_data_samples, results)
+
+    def detect(
+        self,
+        batch_inputs: Tensor,
+        batch_data_samples: SampleList,
+        settings: Sequence[FusionWeights],
+        rescale: bool = True,
+    ) -> list[InstanceList]:
+        """Detect objects with each of several weights.
+
+        Args:
+            batch_inputs (Tensor): See :meth:`predict`.
+            batch_data_samples (list[DetDataSample]): See :meth:`predict`.
+            settings (Sequence[FusionWeights]): Of :meth:`make_weights`.
+                Features and heads are computed once for all of them.
+            rescale (bool): See :meth:`predict`.
+
+        Returns:
+            list[list[InstanceData]]: For each of the weights, of each sample.
+        """
         self.check_loaded()
         groups: dict[tuple[str, ...], list[int]] = {}
         for i, sample in enumerate(batch_data_samples):
             groups.setdefault(self._present(sample), []).append(i)
-        results: list[Any] = [None] * len(batch_data_samples)
+        results: list[Any] = [
+            [None] * len(batch_data_samples) for _ in settings
+        ]
         for names, indices in groups.items():
             part = batch_inputs if len(groups) == 1 else batch_inputs[indices]
-            found = self.fusion.predict(
-                self.streams,
-                self.extract_feat(part, names),
-                [batch_data_samples[i] for i in indices],
-                self.weights,
-                self.test_cfg,
-                rescale,
-            )
-            for i, instances in zip(indices, found, strict=True):
-                results[i] = instances
-        return self.add_pred_to_datasample(batch_data_samples, results)
+            features = self.extract_feat(part, names)
+            samples = [batch_data_samples[i] for i in indices]
+            several = len(settings) > 1
+            with heads_remembered(self.streams) if several else nullcontext():
+                for result, weights in zip(results, settings, strict=True):
+                    found = self.fusion.predict(
+                        *(self.streams, features, samples),
+                        *(weights, self.test_cfg, rescale),
+                    )
+                    for i, instances in zip(indices, found, strict=True):
+                        result[i] = instances
+        return results
 
     def loss(
         self, batch_inputs: Tensor, batch_data_samples: SampleList
