@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from mmxdistill.models.fusion.base import Streams
 
 __all__ = ['heads_remembered']
 
@@ -18,7 +20,7 @@ _CALLS = dict(
 
 
 @contextmanager
-def heads_remembered(streams: Mapping[str, nn.Module]) -> Iterator[None]:
+def heads_remembered(streams: Streams) -> Iterator[None]:
     """Let heads answer from memory what they have been asked before.
 
     What a stream says of its features and RoIs does not depend on its weight
@@ -26,7 +28,7 @@ def heads_remembered(streams: Mapping[str, nn.Module]) -> Iterator[None]:
     stage, as RoIs of later stages are refined with other weights each time.
 
     Args:
-        streams (Mapping[str, nn.Module]): The detectors.
+        streams (dict[str, nn.Module]): The detectors.
     """
     heads: dict[int, tuple[Any, str]] = {}
     for stream in streams.values():
