@@ -26,6 +26,9 @@ RUNS = {
     'hha': [
         '--size 40 56 --batch 2 --rounds 1',
     ],
+    'many_pairs': [
+        '--pairs 5 --files 2 --size 64 48 --samples 60 --shards 3',
+    ],
     'optimizer_step': [
         '--net caffenet --divide 64 --rounds 1',
         '--net vgg16 --divide 64 --rounds 2 --steps 2',

@@ -32,14 +32,15 @@ def stack_channels(images: Sequence[np.ndarray]) -> np.ndarray:
 
     Returns:
         np.ndarray: (H, W, sum of channels), of the common dtype: a view of
-        planes (channels, H, W), or the image itself if there is one.
+        planes (channels, H, W), or the image itself if there is one. It can
+        be written to; a channel that is repeated by a view is copied.
 
     Raises:
         ValueError: The images have different sizes.
     """
     parts = [np.atleast_3d(image) for image in images]
     if len(parts) == 1:
-        return parts[0]
+        return np.require(parts[0], requirements='W')
     sizes = sorted({part.shape[:2] for part in parts})
     if len(sizes) > 1:
         raise ValueError(

@@ -232,6 +232,20 @@ class LoadGrayImageFromFile(BaseTransform):
             ValueError: The file cannot be decoded, needs ``value_range``, or
                 that range is not one of its values.
         """
+        results = self.load(results)
+        repeated = cv2.merge([results['img']] * self.channels)
+        results['img'] = np.atleast_3d(repeated)
+        return results
+
+    def load(self, results: dict) -> dict:
+        """Load the channel; see :meth:`transform`, which repeats it.
+
+        Args:
+            results (dict): Sample.
+
+        Returns:
+            dict: Sample with ``img`` (np.uint8, (H, W)).
+        """
         path = results['img_path']
         image = stored_image(results, self.backend_args)
         if image.ndim == 3:
@@ -250,8 +264,7 @@ class LoadGrayImageFromFile(BaseTransform):
                 'LoadGrayImageFromFile(value_range=(low, high)), the stored '
                 'values that become 0 and 255'
             )
-        repeated = cv2.merge([image] * self.channels)
-        results['img'] = np.atleast_3d(repeated)
+        results['img'] = image
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results
 

@@ -13,6 +13,7 @@ from PIL import UnidentifiedImageError
 
 from mmxdistill.datasets.transforms.channels import stack_channels
 from mmxdistill.datasets.transforms.image_file import load_stock_image
+from mmxdistill.datasets.transforms.loading import LoadGrayImageFromFile
 from mmxdistill.datasets.transforms.memory import stock_image
 from mmxdistill.datasets.transforms.path_template import PathTemplate
 from mmxdistill.datasets.transforms.reduced_jpeg import (
@@ -372,7 +373,13 @@ class LoadModalities(BaseTransform):
                     'path of a file instead of an array'
                 )
             for step in steps:
-                sample = step(sample)
+                if step is steps[-1] and type(step) is LoadGrayImageFromFile:
+                    sample = step.load(sample)  # repeated by the stack
+                    shape = *sample['img_shape'], step.channels
+                    channel = sample['img'][..., None]
+                    sample['img'] = np.broadcast_to(channel, shape)
+                else:
+                    sample = step(sample)
         except (cv2.error, AssertionError, UnidentifiedImageError) as error:
             raise ValueError(f"'{path}' cannot be loaded: {error}") from error
         if sample is None or sample.get('img') is None:
