@@ -14,7 +14,13 @@ from collections.abc import Iterable, Sequence
 import cv2
 import numpy as np
 
-__all__ = ['directions', 'pick_channels', 'split_channels', 'stack_channels']
+__all__ = [
+    'directions',
+    'pick_channels',
+    'repeat_channel',
+    'split_channels',
+    'stack_channels',
+]
 
 # What OpenCV's matrices can be.
 _DTYPES = frozenset(
@@ -32,15 +38,18 @@ def stack_channels(images: Sequence[np.ndarray]) -> np.ndarray:
 
     Returns:
         np.ndarray: (H, W, sum of channels), of the common dtype: a view of
-        planes (channels, H, W), or the image itself if there is one. It can
-        be written to; a channel that is repeated by a view is copied.
+        planes (channels, H, W), or the image itself if there is one. What
+        :func:`repeat_channel` made is copied.
 
     Raises:
         ValueError: The images have different sizes.
     """
     parts = [np.atleast_3d(image) for image in images]
     if len(parts) == 1:
-        return np.require(parts[0], requirements='W')
+        image = parts[0]
+        if image.strides[2] == 0 and image.shape[2] > 1:
+            image = cv2.merge([image[..., 0]] * image.shape[2])
+        return image
     sizes = sorted({part.shape[:2] for part in parts})
     if len(sizes) > 1:
         raise ValueError(
@@ -81,6 +90,23 @@ def split_channels(image: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(upright[:, ::down, ::right])
     axes = {(1, -1): 1, (-1, 1): 0, (-1, -1): -1}[down, right]
     return np.stack([cv2.flip(plane, axes) for plane in upright])
+
+
+def repeat_channel(image: np.ndarray, number: int) -> np.ndarray:
+    """Look at a channel as at several; :func:`stack_channels` copies them.
+
+    Args:
+        image (np.ndarray): (H, W).
+        number (int): How often it is repeated.
+
+    Returns:
+        np.ndarray: (H, W, number), a view; of several, one that cannot be
+        written to.
+    """
+    image = image[..., None]
+    if number > 1:
+        image = np.broadcast_to(image, (*image.shape[:2], number))
+    return image
 
 
 def pick_channels(image: np.ndarray, channels: Iterable[int]) -> np.ndarray:

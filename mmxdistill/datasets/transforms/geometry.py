@@ -153,7 +153,8 @@ def _clip(
     """Clip boxes (4, n) to an image, and tell which of them are in it."""
     ends = np.array([shape[1], shape[0]] * 2)[:, None]
     sides = sides.clip(0, ends)
-    return sides, ((sides[:2] < ends[:2]) & (sides[2:] > 0)).all(0)
+    along_x, along_y = (sides[:2] < ends[:2]) & (sides[2:] > 0)
+    return sides, along_x & along_y
 
 
 def _unrecorded(transform: object) -> str:

@@ -8,6 +8,10 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmxdistill.datasets.transforms.channels import (
+    repeat_channel,
+    stack_channels,
+)
 from mmxdistill.datasets.transforms.memory import (
     modality_image,
     stored_image,
@@ -232,19 +236,18 @@ class LoadGrayImageFromFile(BaseTransform):
             ValueError: The file cannot be decoded, needs ``value_range``, or
                 that range is not one of its values.
         """
-        results = self.load(results)
-        repeated = cv2.merge([results['img']] * self.channels)
-        results['img'] = np.atleast_3d(repeated)
+        results = self.load_view(results)
+        results['img'] = stack_channels([results['img']])
         return results
 
-    def load(self, results: dict) -> dict:
-        """Load the channel; see :meth:`transform`, which repeats it.
+    def load_view(self, results: dict) -> dict:
+        """Load the image, to be stacked: nothing else may write to it.
 
         Args:
             results (dict): Sample.
 
         Returns:
-            dict: Sample with ``img`` (np.uint8, (H, W)).
+            dict: Sample; its image is that of :func:`repeat_channel`.
         """
         path = results['img_path']
         image = stored_image(results, self.backend_args)
@@ -264,7 +267,7 @@ class LoadGrayImageFromFile(BaseTransform):
                 'LoadGrayImageFromFile(value_range=(low, high)), the stored '
                 'values that become 0 and 255'
             )
-        results['img'] = image
+        results['img'] = repeat_channel(image, self.channels)
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results
 

@@ -373,13 +373,9 @@ class LoadModalities(BaseTransform):
                     'path of a file instead of an array'
                 )
             for step in steps:
-                if step is steps[-1] and type(step) is LoadGrayImageFromFile:
-                    sample = step.load(sample)  # repeated by the stack
-                    shape = *sample['img_shape'], step.channels
-                    channel = sample['img'][..., None]
-                    sample['img'] = np.broadcast_to(channel, shape)
-                else:
-                    sample = step(sample)
+                last = step is steps[-1]
+                grey = last and type(step) is LoadGrayImageFromFile
+                sample = (step.load_view if grey else step)(sample)
         except (cv2.error, AssertionError, UnidentifiedImageError) as error:
             raise ValueError(f"'{path}' cannot be loaded: {error}") from error
         if sample is None or sample.get('img') is None:
