@@ -78,6 +78,7 @@ class FastProposalBroadcaster(BaseTransform):
         Raises:
             KeyError: The sample has no proposals.
             TypeError: A transform moved the image without recording how.
+            ValueError: They are no boxes with a score each.
         """
         if results.get('proposals') is None:
             raise KeyError(
@@ -87,9 +88,14 @@ class FastProposalBroadcaster(BaseTransform):
             )
         # Double, so that several transforms round only once, at the end; and
         # one row a side, as NumPy is slow along rows of four.
-        boxes = np.asarray(results['proposals'], np.float64).reshape(-1, 4)
-        sides = np.ascontiguousarray(boxes.T)
+        boxes = np.asarray(results['proposals'], np.float64)
         scores = np.asarray(results['proposals_scores'], np.float32)
+        if boxes.shape != (len(scores), 4):
+            raise ValueError(
+                f"'{results.get('img_path')}': proposals {boxes.shape} and "
+                f'proposals_scores {scores.shape} must be (n, 4) and (n,)'
+            )
+        sides = np.ascontiguousarray(boxes.T)
         total = results.pop('homography_matrix', None)
         for transform in self.transforms:
             before = self._geometry(results)

@@ -249,6 +249,7 @@ class LoadGrayImageFromFile(BaseTransform):
         Returns:
             dict: Sample; its image is that of :func:`repeat_channel`.
         """
+        given = results.get('img')
         path = results['img_path']
         image = stored_image(results, self.backend_args)
         if image.ndim == 3:
@@ -267,6 +268,8 @@ class LoadGrayImageFromFile(BaseTransform):
                 'LoadGrayImageFromFile(value_range=(low, high)), the stored '
                 'values that become 0 and 255'
             )
+        if given is not None and np.may_share_memory(image, given):
+            image = image.copy()  # it stays the caller's
         results['img'] = repeat_channel(image, self.channels)
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results

@@ -199,6 +199,14 @@ def test_sample_without_proposals():
         wrap([])(dict(img=np.zeros((4, 4, 3)), img_path='x.jpg'))
 
 
+@pytest.mark.parametrize('shapes', [((4, 5), (4,)), ((5, 4), (3,))])
+def test_what_is_no_list_of_proposals(shapes):
+    boxes, scores = (np.zeros(shape, np.float32) for shape in shapes)
+    sample = dict(img=np.zeros((4, 4, 3)), img_path='x.jpg')
+    with pytest.raises(ValueError, match=r"'x\.jpg': proposals .* \(n, 4\)"):
+        wrap([])({**sample, 'proposals': boxes, 'proposals_scores': scores})
+
+
 def test_homography_goes_on():
     """A broadcaster behind another transform keeps the whole matrix."""
     rng = np.random.default_rng(3)

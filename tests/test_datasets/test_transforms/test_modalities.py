@@ -368,7 +368,10 @@ def test_a_modality_that_boxes_or_others_need(voc):
 
 @pytest.mark.parametrize('channels', [1, 3])
 @pytest.mark.parametrize('alone', [True, False])
-def test_a_repeated_channel_is_one_of_its_own(tmp_path, channels, alone):
+@pytest.mark.parametrize('in_memory', [True, False])
+def test_a_repeated_channel_is_one_of_its_own(
+    tmp_path, channels, alone, in_memory
+):
     rng = np.random.default_rng(0)
     thermal = rng.integers(0, 256, (9, 12), np.uint8)
     files = [str(tmp_path / name) for name in ('rgb.png', 'thermal.png')]
@@ -379,9 +382,14 @@ def test_a_repeated_channel_is_one_of_its_own(tmp_path, channels, alone):
     if alone:
         del pipelines['rgb'], paths['rgb']
     load = LoadModalities(pipelines)
-    image = load(dict(img_path=files[0], modality_paths=paths))['img']
+    sample: dict = dict(img_path=files[0], modality_paths=paths)
+    if in_memory:
+        sample['modality_images'] = dict.fromkeys(paths, thermal)
+    before = thermal.copy()
+    image = load(sample)['img']
     expected = np.repeat(thermal[..., None], image.shape[2], axis=2)
     np.testing.assert_array_equal(image, expected)
     image[..., -1] = 7  # as CutOut would; the others stay
     np.testing.assert_array_equal(image[..., :-1], expected[..., :-1])
     assert (image[..., -1] == 7).all()
+    np.testing.assert_array_equal(thermal, before)
