@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 __all__ = ['class_indices', 'config_classes', 'select_rows', 'with_classes']
 
+# Rows of a prior beside those of the classes (none, background, or box and
+# objectness) -> where the classes begin.
+_CLASSES_BEGIN = {0: 0, 1: 0, 5: 5}
 _DATASETS = ('test_dataloader', 'val_dataloader', 'train_dataloader')
 
 
@@ -102,59 +105,61 @@ def with_classes(model: Any, number: int) -> Any:
 
 
 def select_rows(
-    source: nn.Module, target: nn.Module, indices: Sequence[int], number: int
+    source: nn.Module,
+    target: nn.Module,
+    wider: nn.Module,
+    indices: Sequence[int],
+    number: int,
 ) -> None:
     """Copy a detector's weights to its copy for some of the classes.
 
     Args:
         source (nn.Module): Detector of all classes.
         target (nn.Module): The same for ``len(indices)`` classes.
+        wider (nn.Module): The same for one class more than ``source``, whose
+            shapes tell which layers depend on the classes.
         indices (Sequence[int]): Where those stand.
         number (int): How many classes the source has.
 
     Raises:
         ValueError: A layer does not have the rows of a head of mmdet.
     """
-    given = source.state_dict()
+    given, more = source.state_dict(), wider.state_dict()
     chosen = {}
-    for key, value in target.state_dict().items():
+    for key in target.state_dict():
         rows = given[key]
-        if rows.shape != value.shape:
-            rows = _rows(key, rows, len(value), indices, number)
+        if rows.shape != more[key].shape:
+            rows = _rows(key, rows, more[key], indices, number)
         chosen[key] = rows
     target.load_state_dict(chosen)
 
 
 def _rows(
-    key: str, weight: Tensor, count: int, indices: Sequence[int], number: int
+    key: str, weight: Tensor, more: Tensor, indices: Sequence[int], number: int
 ) -> Tensor:
     """Rows of the classes (and of the background) in a layer's outputs.
 
-    Layouts: boxes per class (classes, 4) in RoI heads; (priors, classes) or
-    (priors, classes + background) elsewhere; with boxes and objectness before
-    the classes in YOLOv3.
+    Layouts: (classes, 4) for boxes per class and (classes, cells) for masks in
+    RoI heads; (priors, classes) or (priors, classes + background) elsewhere;
+    with boxes and objectness before the classes in YOLOv3.
     """
-    chosen = torch.tensor(list(indices), device=weight.device)
-    for extra, first in ((0, 0), (1, 0), (5, 5)):
-        block = number + extra
-        if len(weight) % block or count != (
-            len(weight) // block * (len(chosen) + extra)
-        ):
-            continue
-        groups = weight.unflatten(0, (-1, block))
-        if extra == 0 and 'roi_head' in key and len(weight) == 4 * number:
-            return weight.unflatten(0, (number, 4))[chosen].flatten(0, 1)
-        others = [groups[:, :first], groups[:, first + number :]]
-        return torch.cat(
-            [
-                others[0],
-                groups[:, first : first + number][:, chosen],
-                others[1],
-            ],
-            1,
-        ).flatten(0, 1)
-    raise ValueError(
-        f"classes: '{key}' has {len(weight)} rows for {number} classes, which "
-        'is no layout of mmdet; select the classes in the config of the data '
-        'set instead'
-    )
+    each = len(more) - len(weight)  # rows of a class
+    extra = len(weight) // each - number if each > 0 else -1
+    if (
+        extra not in _CLASSES_BEGIN
+        or len(weight) != each * (number + extra)
+        or weight.shape[1:] != more.shape[1:]
+    ):
+        raise ValueError(
+            f"classes: '{key}' has {tuple(weight.shape)} weights for {number} "
+            f'classes and {tuple(more.shape)} for one more, which is no '
+            'layout of mmdet; select the classes in the config of the data '
+            'set instead'
+        )
+    first = _CLASSES_BEGIN[extra]
+    order = [*range(number + extra)]
+    order[first : first + number] = [first + index for index in indices]
+    chosen = torch.tensor(order, device=weight.device)
+    if 'roi_head' in key:
+        return weight.unflatten(0, (-1, each))[chosen].flatten(0, 1)
+    return weight.unflatten(0, (each, -1))[:, chosen].flatten(0, 1)

@@ -1,7 +1,8 @@
 import pytest
 import torch
-from nets import fast_rcnn
+from nets import fast_rcnn, region_detector
 from stock import config, image, randomize
+from torch import nn
 from torch.testing import assert_close
 
 from mmxdistill.models.label_sets import (
@@ -11,8 +12,6 @@ from mmxdistill.models.label_sets import (
     with_classes,
 )
 from mmxdistill.registry import MODELS
-
-CHOSEN = [2, 0]
 
 
 def test_classes_of_a_config():
@@ -45,11 +44,14 @@ def test_indices():
 @pytest.mark.parametrize(
     'name', ['fast_rcnn', 'cascade_mask_rcnn', 'yolox', 'retinanet', 'yolov3']
 )
-def test_selected_rows(name):
+@pytest.mark.parametrize('chosen', [[2, 0], [2, 0, 1], [1, 1, 0]])
+def test_selected_rows(name, chosen):
     cfg = fast_rcnn() if name == 'fast_rcnn' else config(name)
     full = randomize(MODELS.build(cfg))
-    part = MODELS.build(with_classes(cfg, len(CHOSEN))).eval()
-    select_rows(full, part, CHOSEN, 3)
+    part, wider = (
+        MODELS.build(with_classes(cfg, n)).eval() for n in (len(chosen), 4)
+    )
+    select_rows(full, part, wider, chosen, 3)
     with torch.no_grad():
         x = full.extract_feat(image(1))
         if name in ('fast_rcnn', 'cascade_mask_rcnn'):
@@ -58,27 +60,45 @@ def test_selected_rows(name):
             f, p = (
                 m.roi_head._bbox_forward(*stage, x, rois) for m in (full, part)
             )
-            assert_close(p['cls_score'], f['cls_score'][:, [*CHOSEN, 3]])
+            assert_close(p['cls_score'], f['cls_score'][:, [*chosen, 3]])
             boxes = f['bbox_pred']
             if not full.roi_head.with_mask:  # the cascade is class-agnostic
-                boxes = boxes.view(2, 3, 4)[:, CHOSEN].flatten(1)
+                boxes = boxes.view(2, 3, 4)[:, chosen].flatten(1)
             assert_close(p['bbox_pred'], boxes)
             if full.roi_head.with_mask:
                 f, p = (
                     m.roi_head._mask_forward(0, x, rois)['mask_preds']
                     for m in (full, part)
                 )
-                assert_close(p, f[:, CHOSEN])
+                assert_close(p, f[:, chosen])
         else:
             f, p = full.bbox_head(x), part.bbox_head(x)
             if name == 'yolov3':
-                block, rows = 8, [0, 1, 2, 3, 4, 7, 5]
+                block, rows = 8, [0, 1, 2, 3, 4, *(5 + c for c in chosen)]
             else:
-                block, rows = 3, CHOSEN
+                block, rows = 3, chosen
             n, _, h, w = f[0][0].shape
             expected = f[0][0].view(n, -1, block, h, w)[:, :, rows]
             assert_close(p[0][0], expected.flatten(1, 2))
             assert_close(p[1:], f[1:])
+
+
+def test_classifiers_of_a_class_stay_together():
+    """25 (here 4) channels of hyper-columns per class, class by class."""
+    cfg = region_detector()
+    full = randomize(MODELS.build(cfg))
+    part, wider = (MODELS.build(with_classes(cfg, n)) for n in (2, 4))
+    select_rows(full, part, wider, [2, 0], 3)
+    for name in ('fcfc7', 'conv_pool2', 'conv_conv4'):
+        f, p = (getattr(m.roi_head.mask_head, name) for m in (full, part))
+        for got, weight in zip(p.parameters(), f.parameters(), strict=True):
+            assert got.equal(torch.cat([weight[8:], weight[:4]])), name
+
+
+def test_layers_of_no_known_layout():
+    source, target, wider = (nn.Linear(2, n) for n in (10, 9, 11))
+    with pytest.raises(ValueError, match="'weight' has .* no layout of mmdet"):
+        select_rows(source, target, wider, [0, 1], 3)
 
 
 def test_heads_without_classes():

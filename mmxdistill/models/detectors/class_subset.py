@@ -127,10 +127,13 @@ def build_detector(
             'names its classes; list them in source_classes=[...]'
         )
     indices = class_indices(classes, source)
-    chosen = build_network(
-        resolved._replace(model=with_classes(resolved.model, len(indices)))
+    chosen, wider = (
+        build_network(
+            resolved._replace(model=with_classes(resolved.model, number))
+        )
+        for number in (len(indices), len(source) + 1)
     )
-    select_rows(network, chosen, indices, len(source))
+    select_rows(network, chosen, wider, indices, len(source))
     chosen.class_names = tuple(classes)
     return chosen
 

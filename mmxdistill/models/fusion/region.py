@@ -57,7 +57,9 @@ class RegionFusion(RoIFusion):
             x: Features, metas: Sequence[dict], results: InstanceList
         ) -> list[Tensor]:
             found = [
-                streams[name].roi_head.mask_probabilities(part, metas, results)
+                streams[name].roi_head.mask_probabilities(
+                    part, metas, results, head.test_cfg
+                )
                 for name, part in x.items()
             ]
             shares = weights.of(list(x), results[0].bboxes).scores

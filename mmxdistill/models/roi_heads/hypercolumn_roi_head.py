@@ -267,6 +267,7 @@ class HypercolumnRoIHead(DedupRoIHead):
         x: tuple[Tensor, ...],
         batch_img_metas: Sequence[dict],
         results_list: InstanceList,
+        test_cfg: Any = None,
     ) -> list[Tensor]:
         """Probability of the object's pixels in each detected box.
 
@@ -277,17 +278,20 @@ class HypercolumnRoIHead(DedupRoIHead):
             batch_img_metas (Sequence[dict]): Meta information of the images.
             results_list (list[InstanceData]): Detections in the original
                 images.
+            test_cfg (dict, optional): Whose ``released_boxes`` counts.
+                Defaults to that of the head.
 
         Returns:
             list[Tensor]: (D, m, m) per image.
         """
+        settings = self.test_cfg if test_cfg is None else test_cfg
         masks = []
         for i, (meta, results) in enumerate(
             zip(batch_img_metas, results_list, strict=True)
         ):
             maps = tuple(level[i : i + 1] for level in x)
             boxes = results.bboxes.to(x[0].device)
-            if self.test_cfg.get('released_boxes'):
+            if settings.get('released_boxes'):
                 boxes = released_test_boxes(boxes, meta['ori_shape'][:2])
             labels = results.labels.to(x[0].device)
             found = [

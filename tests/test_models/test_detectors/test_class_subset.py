@@ -42,6 +42,9 @@ def test_rows_of_the_classes_and_the_background(subset):
     boxes = all_[1].unflatten(1, (3, 4))[:, [2, 0]].flatten(1)
     torch.testing.assert_close(few[1], boxes)
     assert model.class_names == ('couch', 'cup')
+    turned = MODELS.build(dict(cfg, classes=['sofa', 'cup', 'box'])).eval()
+    scores = turned._forward(image(), copy.deepcopy(batch))[-1][-2]
+    torch.testing.assert_close(scores, all_[0][:, [2, 0, 1, 3]])
     renamed = dict(cfg, classes=['b', 'a'], source_classes=['a', 'b', 'c'])
     assert MODELS.build(renamed).class_names == ('b', 'a')
     assert names_weights(cfg)

@@ -34,3 +34,27 @@ def test_regions_are_those_of_the_averaged_probabilities():
         (once,) = alone.predict(x[:, :3], [region_sample()])
     for key in ('bboxes', 'scores', 'masks'):
         assert twice.pred_instances[key].equal(once.pred_instances[key]), key
+
+
+def test_boxes_are_moved_as_the_fused_setting_says():
+    torch.manual_seed(0)
+    configs = {name: region_detector(name) for name in ('rgb', 'hha')}
+    test_cfg = region_detector(released_boxes=True).test_cfg
+    model = fused(configs, test_cfg=test_cfg)
+    x = torch.randn(1, 6, 96, 128)
+    with torch.no_grad():
+        (sample,) = model.predict(x, [region_sample()])
+        found, metas = sample.pred_instances, [sample.metainfo]
+        features = model.extract_feat(x)
+        moved, still = (
+            sum(
+                stream.roi_head.mask_probabilities(
+                    features[name], metas, [found], rcnn
+                )[0]
+                for name, stream in model.streams.items()
+            )
+            for rcnn in (test_cfg.rcnn, configs['rgb'].test_cfg.rcnn)
+        )
+    assert not torch.allclose(moved, still)
+    regions = paste_masks(moved / 2 >= 0.4, found.bboxes, (48, 64))
+    assert found.masks.equal(regions)
