@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from mmxdistill.atomic import atomic_write
-from mmxdistill.studies.jobs import Step
+from mmxdistill.studies.jobs import Step, outdated
 
 __all__ = ['PLAN', 'run_steps']
 
@@ -72,6 +72,9 @@ def run_steps(
         for step in steps:
             _write_if_changed(step.settings_file, step.settings)
             _check_written(step)
+        for step in outdated(steps):
+            # Else it would look done if what it needs fails now.
+            step.done.unlink()
         plan = home / PLAN
         _write_if_changed(plan, _describe(steps))
         command: list[object] = [*_end_with_parent(), sys.executable]

@@ -19,6 +19,7 @@ __all__ = [
     'Step',
     'Training',
     'make_steps',
+    'outdated',
     'tool',
 ]
 
@@ -108,6 +109,11 @@ class Step:
     def done(self) -> Path:
         """Exists once it has succeeded."""
         return self.folder / 'done'
+
+    @property
+    def begun(self) -> Path:
+        """Exists since it was begun, anew if it does not resume."""
+        return self.folder / 'begun'
 
     @property
     def log(self) -> Path:
@@ -214,6 +220,34 @@ def make_steps(
             )
         )
     return steps
+
+
+def outdated(steps: Sequence[Step]) -> list[Step]:
+    """List the steps that were done before something that they need.
+
+    That is then about to be run anew, or has failed when it was.
+
+    Args:
+        steps (Sequence[Step]): In an order in which they can run.
+
+    Returns:
+        list[Step]: Those whose results are of older settings, or of an older
+        run of a step that they need.
+    """
+    latest: dict[str, int] = {}
+    found = []
+    for step in steps:
+        times = [latest.get(name, 0) for name in step.needs]
+        times += [_time(step.settings_file), _time(step.begun)]
+        made = _time(step.done)
+        if 0 < made < max(times):
+            found.append(step)
+        latest[step.name] = max(made, *times)
+    return found
+
+
+def _time(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.is_file() else 0
 
 
 def tool(script: Path, *args: Any) -> tuple[str, ...]:

@@ -62,7 +62,9 @@ def _starts(config: str) -> dict[str, str]:
     return {
         key: _files()[found[1]]
         for key, path in paths.items()
-        if (found := _TRAINED.fullmatch(path))
+        # Not variables of a config, which another one may read.
+        if (key == 'load_from' or key.startswith('model.'))
+        and (found := _TRAINED.fullmatch(path))
     }
 
 

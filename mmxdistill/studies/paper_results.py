@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmxdistill.studies.configs import load_config
+from mmxdistill.studies.jobs import outdated
 from mmxdistill.studies.paper import METRICS, Row
 from mmxdistill.studies.paper_jobs import (
     lacking,
+    plan_rows,
     test_names,
     training_names,
     trainings_of,
@@ -39,6 +41,8 @@ class Result:
         classes: Class -> seed -> AP in per cent.
         lacks: If there are no values: the files or parts without which the
             row cannot run.
+        outdated: Folders whose results are left out, as they are older than
+            what they were made from.
     """
 
     row: Row
@@ -49,6 +53,7 @@ class Result:
     speed: list[str] = field(default_factory=list)
     classes: dict[str, dict[int, float]] = field(default_factory=dict)
     lacks: list[str] = field(default_factory=list)
+    outdated: list[Path] = field(default_factory=list)
 
 
 def collect(
@@ -92,6 +97,17 @@ def _fill(result: Result, home: Path, seeds: Sequence[int] | None) -> None:
         for seed, path in sorted(folders.items())
         if seeds is None or seed in seeds
     }
+    steps = plan_rows(
+        [result.row], result.data, home, list(chosen), Path('tools')
+    )
+    result.outdated = [step.folder for step in outdated(steps)]
+
+    def _read(folder: Path) -> Metrics:
+        """The results of a step that has ended; else none."""
+        if folder in result.outdated or not (folder / 'done').is_file():
+            return {}
+        return read_metrics(folder)
+
     for seed, folder in chosen.items():
         # On all splits of the data, or it is no result.
         found = [_read(folder / test) for test in test_names(config)]
@@ -127,19 +143,15 @@ def _fill(result: Result, home: Path, seeds: Sequence[int] | None) -> None:
         )
 
 
-def _read(folder: Path) -> Metrics:
-    """The results of a step that has ended; else none."""
-    if not (folder / 'done').is_file():
-        return {}
-    return read_metrics(folder)
-
-
 def _training_log(folder: Path) -> dict[int, float]:
     """Iteration -> seconds per iteration, of mmengine's log of a training."""
     found = {}
     for path in sorted(folder.glob('*/vis_data/scalars.json')):
         for line in path.read_text().splitlines():
-            entry = json.loads(line)
+            try:
+                entry = json.loads(line)
+            except ValueError:  # a line that a killed run has not finished
+                continue
             if {'time', 'loss', 'step'} <= entry.keys():  # no validation
                 found[entry['step']] = entry['time']
     return found

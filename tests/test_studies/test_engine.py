@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mmxdistill.studies import engine
-from mmxdistill.studies.jobs import Step
+from mmxdistill.studies.jobs import Step, outdated
 
 ROOT = Path(__file__).resolve().parents[2]
 SNAKEFILE = ROOT / 'tools' / 'Snakefile'
@@ -113,6 +113,20 @@ def test_failure_is_told_and_the_rest_is_kept(capfd):
     assert runs('a', 'c') == [2, 1]
 
 
+def test_what_needs_a_changed_step_that_fails_is_not_done():
+    def steps(code, **settings):
+        first = step('a', code, **settings)
+        return [first, step('b', '', ['a']), step('c', '', ['b'])]
+
+    run(steps('', lr=1))
+    assert outdated(steps('', lr=1)) == []
+    with pytest.raises(SystemExit):
+        run(steps('assert 0', lr=2), 1, '--keep-going')
+    assert not any(s.done.exists() for s in steps(''))
+    run(steps('', lr=1))
+    assert runs('b', 'c') == [2, 2]
+
+
 def is_running(pid):
     """Also False for a process that nobody has waited for."""
     try:
@@ -145,7 +159,7 @@ def test_a_killed_run_leaves_no_process_and_continues():
 RUN = f"""
 from pathlib import PosixPath
 from mmxdistill.studies.engine import run_steps
-from mmxdistill.studies.jobs import Step
+from mmxdistill.studies.jobs import Step, outdated
 run_steps({{steps}}, PosixPath({str(SNAKEFILE)!r}), 1)
 """
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 from pathlib import Path
 
@@ -108,6 +109,8 @@ def test_what_is_trained_before():
         paper_jobs.trainings_of(ROW['5-rgb-d'].configs['generated'])
         == (trained[:2])
     )
+    alone = ROW['5-rgb'].configs['generated']
+    assert paper_jobs.trainings_of(alone) == trained[:1]
     steps = plan('5-rgb-d')
     fused = steps['seed_0/test_fusion_caffenet-s_rgb-hha_zero-shot_synthetic']
     for key in ('rgb.model.checkpoint', 'hha.model.transfer_checkpoint'):
@@ -223,6 +226,46 @@ def test_a_crash_is_reported_with_its_log(monkeypatch, capsys):
         out,
     )
     assert '1A: no result' not in out
+
+
+def test_results_older_than_their_trainings_are_left_out():
+    """Another row has run anew what this one needs, too."""
+    steps = plan('2B')
+    for step in steps.values():
+        done(step, {'voc/mAP': 0.2})
+
+    def read():
+        (result,) = paper_results.collect(
+            [ROW['2B']], Path('wd'), ['generated']
+        )
+        return result.values, [path.name for path in result.outdated]
+
+    assert read() == ({'mAP': {0: pytest.approx(20)}}, [])
+    transfer = next(
+        step for name, step in steps.items() if name.startswith('seed_0/st_')
+    )
+    later = transfer.done.stat().st_mtime_ns + 10**9
+    for file in (transfer.begun, transfer.settings_file):
+        file.touch()
+        os.utime(file, ns=(later, later))
+        values, old = read()
+        assert values == {}
+        assert len(old) == 4 and old[-1].startswith('test_fast_rcnn_'), old
+        file.unlink()
+    transfer.done.unlink()  # to save space: what it gave is there
+    assert read()[0]
+
+
+def test_a_training_log_that_ends_within_a_line():
+    *_, step = plan('3A').values()
+    done(step, {'voc/mAP': 0.2})
+    (training,) = (s for n, s in plan('3A').items() if '/test_' not in n)
+    log = training.folder / '20260101_000000/vis_data/scalars.json'
+    log.parent.mkdir(parents=True)
+    line = json.dumps(dict(time=0.5, loss=1.0, step=10))
+    log.write_text(f'{line}\n{line[:9]}')
+    (result,) = paper_results.collect([ROW['3A']], Path('wd'), ['generated'])
+    assert result.iterations == ['10']
 
 
 def test_report():

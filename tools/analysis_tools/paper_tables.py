@@ -90,6 +90,12 @@ def main(argv: list[str] | None = None) -> int:
     results = paper_results.collect(
         paper.ROWS, work_dir, args.data or DATA, args.seeds
     )
+    old = {str(path) for result in results for path in result.outdated}
+    if old:
+        print(
+            'Left out, as they are older than what they were made from (run '
+            f'their rows again): {", ".join(sorted(old))}'
+        )
     for path in paper_report.write_report(results, work_dir / 'paper'):
         print(Path.cwd() / path)
     return min(failed, 1)
