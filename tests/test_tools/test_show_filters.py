@@ -59,7 +59,16 @@ def test_filters_and_patches(tmp_path, monkeypatch, capsys):
     message = run(
         monkeypatch, out, *nets, *shown, '--feature', 'conv9', '--images', 1
     )
-    assert "no feature 'conv9'; valid features: conv1" in message
+    assert "'conv9'" in message and 'conv1' in message
+    # Any backbone, at the feature that was asked for: not the one it returns.
+    model = "dict(type='ResNet', depth=18, norm_eval=True, out_indices=(3,))"
+    other = tmp_path / 'resnet.py'
+    other.write_text(f"default_scope = 'mmdet'\nmodel = {model}\n")
+    nets = ['--net', 'resnet', other, 'random']
+    shown = ['--data', config, '--modality', 'rgb', '--feature', 'layer1']
+    assert run(monkeypatch, out, *nets, *shown, '--units', 3) == 0
+    message = run(monkeypatch, out, *nets, *shown, '--units', 64)
+    assert 'the feature has the units 0 to 63' in message
     assert run(monkeypatch, out, *nets, '--data', config) == 2
 
 

@@ -86,9 +86,16 @@ def find_patches(args: argparse.Namespace, nets: dict[str, Any]) -> dict:
     from mmengine.config import Config
     from mmengine.registry import DATASETS, init_default_scope
 
+    from mmxdistill.models.features import FeatureExtractor
     from mmxdistill.registry import MODELS
     from mmxdistill.visualization.activations import TopActivations, crop_patch
 
+    look = {}
+    for name, net in nets.items():
+        look[name] = FeatureExtractor(net, [args.feature], name)
+        (info,) = look[name].infos.values()
+        if len(next(iter(info.grids.values()))) < 2:
+            raise ValueError(f'--feature: {info} has no places in the image')
     cfg = Config.fromfile(args.data)
     init_default_scope('mmdet')
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
@@ -107,13 +114,10 @@ def find_patches(args: argparse.Namespace, nets: dict[str, Any]) -> dict:
             'img_shape', sample['inputs'].shape[1:]
         )
         covered = (padded[1] / real[1], padded[0] / real[0])
-        for (name, net), modality in zip(
-            nets.items(), args.modality, strict=True
-        ):
-            net.out_features = [args.feature]
+        for name, modality in zip(nets, args.modality, strict=True):
             with torch.no_grad():
                 part = batch['inputs'][:, preprocessor.slices[modality]]
-                (feature,) = net(part)
+                (feature,) = look[name](part).values()
             top[name].add(index, feature[0].numpy(), covered)
     rows = {}
     for (name, found), modality in zip(
