@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -118,9 +119,12 @@ def _fill(result: Result, home: Path, seeds: Sequence[int] | None) -> None:
                 result.values.setdefault(metric, {})[seed] = value
         for key in found[0]:
             if key.startswith(_CLASS) and all(key in m for m in found):
-                value = 100 * statistics.mean(m[key] for m in found)
-                name = key.removeprefix(_CLASS)
-                result.classes.setdefault(name, {})[seed] = value
+                # NaN: a split has no object of the class.
+                known = [m[key] for m in found if not math.isnan(m[key])]
+                if known:
+                    value = 100 * statistics.mean(known)
+                    name = key.removeprefix(_CLASS)
+                    result.classes.setdefault(name, {})[seed] = value
         for test in transfer_tests(config):
             for key, value in _read(folder / test).items():
                 if key.startswith(_EXPLAINED):

@@ -67,6 +67,13 @@ def test_table(run, runs):
     ]
 
 
+def test_a_split_without_objects_of_a_class(run, runs):
+    absent = float('nan')
+    write(runs[0], '20260102_000000', mAP=0.2, AP_run=0.5, AP_walk=absent)
+    *_, walk, _ = rows(run(*runs))
+    assert walk == ['walk', 'nan', '12.3', '24.6', '18.5']
+
+
 def test_newest_result(run, runs):
     write(runs[0], '20260203_000000', mAP=0.9, AP_run=0, AP_walk=0)
     # What training writes is no result.

@@ -76,6 +76,11 @@ class RegionAPMetric(BaseMetric):
                 f'RegionAPMetric: iou_thrs={iou_thrs}, expected IoUs above 0 '
                 'and at most 1'
             )
+        if len({_key(thr) for thr in iou_thrs}) < len(iou_thrs):
+            raise ValueError(
+                f'RegionAPMetric: iou_thrs={iou_thrs} has IoUs that are '
+                'equal in per cent, by which the metrics are named'
+            )
         self.iou_thrs = tuple(iou_thrs)
         self.mask_thr = mask_thr
 
@@ -158,7 +163,7 @@ class RegionAPMetric(BaseMetric):
         )
         metrics: OrderedDict[str, float] = OrderedDict()
         for i, thr in enumerate(self.iou_thrs):
-            key = f'APr_{round(100 * thr)}'
+            key = _key(thr)
             per_class = {}
             for label, name in enumerate(self.dataset_meta['classes']):
                 mine = (labels == label) & (correct[i] >= 0)
@@ -214,3 +219,7 @@ def _overlaps(
 
 def _listed(sizes: set[tuple[int, ...]]) -> str:
     return ' and '.join(map(str, sorted(sizes)))
+
+
+def _key(iou_thr: float) -> str:
+    return f'APr_{round(100 * iou_thr)}'

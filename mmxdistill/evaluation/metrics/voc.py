@@ -32,7 +32,7 @@ class ClasswiseVOCMetric(VOCMetric):
     the largest IoU (with +1, in double precision) and is a false positive if
     that one is taken. Ignored ground truth is mmdet's: a detection that
     belongs to it does not count. Classes without ground truth are left out of
-    the mean.
+    the mean, and their AP is NaN.
 
     With ``max_per_image``, detections are cut at one score per class first,
     as in *Fast R-CNN*, ``fast_rcnn/test.py``: Caffe keeps, in a heap per
@@ -157,7 +157,8 @@ class ClasswiseVOCMetric(VOCMetric):
         )
         metrics = OrderedDict(mAP=float(mean_ap))
         for name, found in zip(classes, per_class, strict=True):
-            metrics[f'AP_{name}'] = float(found['ap'])
+            known = found['num_gts'] > 0
+            metrics[f'AP_{name}'] = float(found['ap']) if known else np.nan
         return metrics
 
     def _thresholds(self, annotations: Sequence[dict]) -> np.ndarray:

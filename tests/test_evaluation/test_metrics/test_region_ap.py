@@ -251,6 +251,8 @@ def test_labels_are_numbers_of_classes():
 def test_bad_input():
     with pytest.raises(ValueError, match='iou_thrs'):
         build((), iou_thrs=(50,))
+    with pytest.raises(ValueError, match='equal in per cent'):
+        build((), iou_thrs=(0.5, 0.504))
     metric = build(('a',))
     other = columns((0, 1), width=9)
     with pytest.raises(ValueError, match=r'\(4, 9\).*\(4, 20\)'):

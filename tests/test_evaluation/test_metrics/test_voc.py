@@ -126,6 +126,13 @@ def test_parts_that_samples_may_lack():
             evaluate([wrong], classes=('a',))
 
 
+def test_a_class_without_objects_has_no_precision():
+    found = [(0, 0, 9, 9, 0.9, 0), (20, 0, 29, 9, 0.9, 1)]
+    result = evaluate([sample([[0, 0, 9, 9]], [0], found)])
+    assert result['voc/mAP'] == result['voc/AP_a'] == 1
+    assert np.isnan(result['voc/AP_b'])
+
+
 def test_taken_ground_truth_is_a_false_positive():
     # The second detection overlaps [10, 0, 19, 9] enough, too, but belongs to
     # the other.
