@@ -18,7 +18,8 @@ from mmxdistill.encodings import (
     encode_hha,
 )
 from mmxdistill.encodings.deferred import position_image
-from mmxdistill.encodings.hha import BACKENDS
+from mmxdistill.encodings.gravity import unit_vector
+from mmxdistill.encodings.hha import BACKENDS, valid_mask
 from mmxdistill.registry import TRANSFORMS
 from mmxdistill.text_files import read_json
 
@@ -153,6 +154,10 @@ class EncodeHHA(BaseTransform):
             if self.on_device:
                 depth = as_depth_mm(depth)
                 camera.check_fits(*depth.shape)
+                if mask is not None:
+                    mask = valid_mask(depth, mask)
+                if gravity is not None:
+                    unit_vector(gravity, 'gravity')
                 results['encoder_input'] = dict(
                     depth_mm=depth,
                     raw_depth_mm=mask,

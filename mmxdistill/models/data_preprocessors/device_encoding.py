@@ -26,29 +26,35 @@ def find_moves(
     stand_ins: Sequence[Tensor],
     samples: SampleList,
     resizes: Resizes,
-) -> list[Move]:
+) -> list[Move | None]:
     """Find where the images went since they were loaded.
 
     Args:
         name (str): Modality to be encoded.
         stand_ins (Sequence[Tensor]): (3, H, W) what became of each
             ``position_image``, best in main memory.
-        samples (list[DetDataSample]): Have ``encoder_inputs`` and, if the
-            image was moved, ``homography_matrix``.
+        samples (list[DetDataSample]): Have ``encoder_inputs``, unless they
+            lack the modality, and, if the image was moved,
+            ``homography_matrix``.
         resizes (list[DeviceResize | None]): What will be done to the images
             after the encoding.
 
     Returns:
-        list[tuple[Axis, Axis]]: Rows and columns of each image.
+        list[tuple[Axis, Axis] | None]: Rows and columns of each image; None
+        of a sample that lacks the modality.
 
     Raises:
         ValueError: An image was moved in a way that cannot be followed.
     """
-    moves = []
+    moves: list[Move | None] = []
     turned = flip_images(stand_ins, resizes)
     for image, sample, resize in zip(turned, samples, resizes, strict=True):
+        waiting = sample.get('encoder_inputs', {}).get(name)
+        if waiting is None:
+            moves.append(None)
+            continue
         stand_in = image.permute(1, 2, 0).cpu().numpy()
-        size = sample.encoder_inputs[name]['depth_mm'].shape
+        size = waiting['depth_mm'].shape
         try:
             matrix = sample.get('homography_matrix')
             if matrix is not None and resize is not None:
@@ -66,38 +72,63 @@ def encode_modality(
     encoder: nn.Module,
     channels: slice,
     images: Sequence[Tensor],
-    inputs: Sequence[dict],
-    moves: Sequence[Move],
+    inputs: Sequence[dict | None],
+    moves: Sequence[Move | None],
 ) -> list[Tensor]:
     """Replace the stand-ins of a modality by what they stand for.
 
+    Each frame is encoded as it is alone, whatever the others of the batch
+    bring: a mask, a known gravity, both or neither.
+
     Args:
         encoder (HHAEncoder): Encodes whole depth maps.
-        channels (slice): See :func:`find_moves`.
+        channels (slice): Of the modality.
         images (Sequence[Tensor]): (C, H, W) on the device where to encode.
-        inputs (Sequence[dict]): ``encoder_inputs`` of the modality.
-        moves (Sequence[tuple[Axis, Axis]]): Of :func:`find_moves`.
+        inputs (Sequence[dict | None]): ``encoder_inputs`` of the modality;
+            None of a sample that lacks it.
+        moves (Sequence[tuple[Axis, Axis] | None]): Of :func:`find_moves`.
 
     Returns:
-        list[Tensor]: The images with the encoded modality.
+        list[Tensor]: The images with the encoded modality; black stays black.
     """
-    device = images[0].device
-    masks = [item['raw_depth_mm'] for item in inputs]
-    gravity = [item['gravity'] for item in inputs]
-    encoded = encoder(
-        [_to_device(item['depth_mm'], device) for item in inputs],
-        None
-        if masks[0] is None
-        else [torch.from_numpy(mask).to(device) for mask in masks],
-        [item['camera'] for item in inputs],
-        gravity=None if gravity[0] is None else gravity,
-    )
-    out = []
-    for image, hha, move in zip(images, encoded, moves, strict=True):
-        filled = image.clone()
-        filled[channels] = move_like(hha, move, image[channels])
-        out.append(filled)
+    out = list(images)
+    # The encoder estimates gravity for all frames of a call, or for none.
+    groups: dict[bool, list[tuple[int, dict, Move]]] = {}
+    for index, (item, move) in enumerate(zip(inputs, moves, strict=True)):
+        if item is not None and move is not None:
+            known = item['gravity'] is not None
+            groups.setdefault(known, []).append((index, item, move))
+    for known, group in groups.items():
+        items = [item for _, item, _ in group]
+        encoded = _encode(encoder, items, known, images[0].device)
+        for (index, _, move), hha in zip(group, encoded, strict=True):
+            filled = images[index].clone()
+            filled[channels] = move_like(hha, move, filled[channels])
+            out[index] = filled
     return out
+
+
+def _encode(
+    encoder: nn.Module,
+    items: Sequence[dict],
+    known: bool,
+    device: torch.device,
+) -> Sequence[Tensor]:
+    """Encode frames whose gravity is known, or of all of which it is not."""
+    depths = [_to_device(item['depth_mm'], device) for item in items]
+    masks = [item['raw_depth_mm'] for item in items]
+    raws = [
+        # As for the loader, every positive depth is measured then.
+        depth if mask is None else torch.from_numpy(mask).to(device)
+        for depth, mask in zip(depths, masks, strict=True)
+    ]
+    encoded: Sequence[Tensor] = encoder(
+        depths,
+        raws,
+        [item['camera'] for item in items],
+        gravity=[item['gravity'] for item in items] if known else None,
+    )
+    return encoded
 
 
 def _to_device(depth_mm: np.ndarray, device: torch.device) -> Tensor:

@@ -13,7 +13,13 @@ from torch import Tensor
 
 from mmxdistill.datasets.transforms.left_to_device import DeviceResize
 
-__all__ = ['Resizes', 'find_resizes', 'flip_images', 'resize_images']
+__all__ = [
+    'Resizes',
+    'find_resizes',
+    'flip_images',
+    'resize_images',
+    'widen',
+]
 
 Resizes: TypeAlias = list[DeviceResize | None]
 
@@ -54,6 +60,23 @@ def find_resizes(images: Sequence[Tensor], samples: SampleList) -> Resizes:
                 '(on_device=False)'
             )
     return found
+
+
+def widen(image: Tensor) -> Tensor:
+    """Make images of 16 or more unsigned bits signed, with as many values.
+
+    PyTorch stores such tensors, but does next to nothing with them.
+
+    Args:
+        image (Tensor): Of any type.
+
+    Returns:
+        Tensor: int32 for uint16, int64 for uint32; others as they were.
+    """
+    bytes_ = image.element_size()
+    if image.dtype.is_signed or bytes_ == 1:
+        return image
+    return image.int() if bytes_ == 2 else image.long()
 
 
 def flip_images(images: Sequence[Tensor], resizes: Resizes) -> list[Tensor]:

@@ -19,6 +19,7 @@ from mmxdistill.models.data_preprocessors.device_resize import (
     find_resizes,
     flip_images,
     resize_images,
+    widen,
 )
 from mmxdistill.registry import MODELS
 
@@ -165,6 +166,8 @@ class MultiModalDataPreprocessor(DetDataPreprocessor):
         if not self.encoders and not any(resizes):
             check_nothing_left(images, samples)
             return data
+        images = [widen(image) for image in images]
+        data = {**data, 'inputs': images}
         moves = {
             name: find_moves(
                 name,
@@ -182,7 +185,10 @@ class MultiModalDataPreprocessor(DetDataPreprocessor):
                 encoder,
                 self.slices[name],
                 images,
-                [sample.encoder_inputs[name] for sample in samples],
+                [
+                    sample.get('encoder_inputs', {}).get(name)
+                    for sample in samples
+                ],
                 moves[name],
             )
         data['inputs'] = resize_images(images, resizes)
@@ -206,15 +212,15 @@ class MultiModalDataPreprocessor(DetDataPreprocessor):
                 'what to encode'
             )
         for sample in samples or ():
-            missing = sample.get('missing_modalities')
+            missing = set(sample.get('missing_modalities', ()))
             if missing and not self.takes_missing:
                 raise ValueError(
-                    f"'{sample.get('img_path')}' lacks {list(missing)}: only "
-                    'a LateFusionDetector does without a modality'
+                    f"'{sample.get('img_path')}' lacks {sorted(missing)}: "
+                    'only a LateFusionDetector does without a modality'
                 )
             names = sample.get('modalities')
             waiting = set(sample.get('encoder_inputs', ()))
-            if waiting != set(self.encoders):
+            if waiting != set(self.encoders) - missing:
                 raise ValueError(
                     f'the pipeline leaves {sorted(waiting)} to the encoders '
                     'of the data_preprocessor, which has them for '

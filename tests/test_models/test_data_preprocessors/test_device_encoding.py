@@ -231,29 +231,100 @@ def test_single_modality_of_other_channel_order(root):
     torch.testing.assert_close(found, expected)
 
 
-def test_images_of_different_size_and_given_gravity():
-    """Each frame has its own camera, size and gravity."""
-    loaded = dict(inputs=[], data_samples=[])
-    expected = []
-    for size, gravity in (((90, 70), [0.1, 0.9, 0.2]), ((64, 80), [0, 1, 0])):
-        depth = np.full(size[::-1], 2000, np.uint16)
-        depth[20:40] = 1500
-        camera = dict(fx=80, fy=80, cx=size[0] / 2, cy=size[1] / 2)
-        sample = dict(img=depth, camera=camera, gravity=gravity)
-        encode = dict(type='mmxdistill.EncodeHHA', use_gravity=True)
-        whole = TRANSFORMS.build(encode)(dict(sample))['img']
-        expected.append(torch.from_numpy(whole).permute(2, 0, 1))
-        sample = TRANSFORMS.build(dict(encode, on_device=True))(sample)
+def load_frame(size, gravity=None, mask=False, on_device=False):
+    """A packed frame, as a pipeline of one's own may load it."""
+    depth = np.full(size[::-1], 2000, np.uint16)
+    depth[20:40] = 1500
+    depth[30:50, 10:30] += np.arange(20, dtype=np.uint16) * 9
+    sample = dict(
+        img=depth, camera=dict(fx=80, fy=80, cx=size[0] / 2, cy=size[1] / 2)
+    )
+    if gravity is not None:
+        sample['gravity'] = gravity
+    if mask:
+        # As 16-bit raw depth, which a loader of one's own may pass on.
+        sample['depth_mask'] = depth.copy()
+        sample['depth_mask'][:, ::3] = 0
+    encode = dict(
+        type='mmxdistill.EncodeHHA',
+        use_gravity=gravity is not None,
+        on_device=on_device,
+    )
+    sample = TRANSFORMS.build(encode)(sample)
+    if on_device:
         sample['encoder_inputs'] = dict(hha=sample['encoder_input'])
-        packed = TRANSFORMS.build(PACK)(sample)
-        loaded['inputs'].append(packed['inputs'])
-        loaded['data_samples'].append(packed['data_samples'])
-    model = preprocessor(True, dict(hha=dict(mean=[0.0, 0.0, 0.0])))
-    out = model(loaded)
-    for image, hha in zip(out['inputs'], expected, strict=True):
-        h, w = hha.shape[1:]
-        torch.testing.assert_close(image[:, :h, :w], hha.float())
-        assert (image[:, h:] == 0).all() and (image[..., w:] == 0).all()
+    return TRANSFORMS.build(PACK)(sample)
+
+
+ALONE = dict(hha=dict(mean=[10.0, 20.0, 30.0]))
+FRAMES = [
+    dict(size=(90, 70), gravity=[0.1, 0.9, 0.2]),
+    dict(size=(64, 80)),
+    dict(size=(64, 80), gravity=np.array([0, 1, 0]), mask=True),
+    dict(size=(80, 60), mask=True),
+]
+
+
+@pytest.mark.parametrize('order', [[0, 1, 2, 3], [3, 2, 1, 0], [1, 0], [2]])
+def test_each_frame_is_encoded_as_if_alone(order):
+    """Each has its own camera and size, and a gravity and a mask or not."""
+    expected, found = (
+        preprocessor(on_device, ALONE)(
+            pseudo_collate(
+                [load_frame(**FRAMES[i], on_device=on_device) for i in order]
+            )
+        )['inputs']
+        for on_device in (False, True)
+    )
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    'wrong',
+    [
+        dict(gravity=0.9),
+        dict(gravity=[[0, 1, 0]]),
+        dict(depth_mask=np.ones((9, 9), bool)),
+    ],
+)
+def test_bad_frames_are_found_in_the_loader(wrong):
+    """Where the file is known: three numbers would be one direction."""
+    sample = dict(
+        img=np.full((60, 80), 2000, np.uint16),
+        camera=dict(fx=80, fy=80, cx=40, cy=30),
+        gravity=[0, 1, 0],
+        img_path='d.png',
+    )
+    encode = dict(type='mmxdistill.EncodeHHA', use_gravity=True)
+    for on_device in (False, True):
+        step = TRANSFORMS.build(dict(encode, on_device=on_device))
+        with pytest.raises(ValueError, match=r"'d\.png'.*(gravity|raw_depth)"):
+            step({**sample, **wrong})
+
+
+@pytest.mark.parametrize('geometry', [[], [FLIP, CROP]])
+@pytest.mark.parametrize('lacking', [[0, 2], [0, 1, 2, 3]])
+def test_samples_without_the_modality_are_black(root, geometry, lacking):
+    """As in the loader; only a late fusion takes them."""
+    loaded, found = [], []
+    for on_device in (False, True):
+        data = dataset(root, geometry, on_device)
+        loader = data.pipeline.transforms[0]
+        loader.stand_ins['hha'] = 3
+        for i in lacking:
+            gone = str(root / 'no.png')
+            data.data_list[i]['modality_paths']['hha'] = gone
+        model = preprocessor(on_device)
+        loaded = batch(data)
+        with pytest.raises(ValueError, match=r"lacks \['hha'\]"):
+            model(loaded)
+        model.takes_missing = True
+        found.append(model(loaded)['inputs'])
+    assert_same(*found, 0)
+    black = [
+        sample.get('missing_modalities') for sample in loaded['data_samples']
+    ]
+    assert [i for i, name in enumerate(black) if name] == lacking
 
 
 def test_depth_does_not_stay_in_the_samples(root):

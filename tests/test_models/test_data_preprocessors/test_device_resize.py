@@ -149,6 +149,22 @@ def test_single_modality(channels):
     )
 
 
+@pytest.mark.parametrize('kind', [np.uint16, np.int16, np.float64])
+def test_images_of_other_types(kind):
+    """16 bits, of an image loaded as it is stored; flipped, too."""
+    found = []
+    for on in (False, True):
+        image = sample((43, 57), 3)
+        image['img'] = (image['img'].astype(kind) * 120).astype(kind)
+        steps = [MIRROR, resize(on), PACK]
+        for step in steps:
+            image = TRANSFORMS.build(copy.deepcopy(step))(image)
+        statistics = dict(x=dict(mean=[7.0] * 3, bgr_to_rgb=True))
+        found.append(preprocess(pseudo_collate([image]), statistics)['inputs'])
+    torch.testing.assert_close(*found, rtol=1e-6, atol=0.01)
+    assert found[0].max() > 20_000
+
+
 def test_the_loader_sends_the_bytes_of_the_files():
     loaded = load([MIRROR, resize(True, 688)], [(43, 57)])
     (image,) = loaded['inputs']
