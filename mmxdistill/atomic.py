@@ -15,7 +15,9 @@ _MAX_STEM = 64
 
 
 @contextmanager
-def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def atomic_write(
+    path: str | os.PathLike[str], overwrite: bool = True
+) -> Iterator[BinaryIO]:
     """Open ``path`` for writing; it appears only if the block succeeds.
 
     The bytes go to a temporary file in the same folder (made if needed),
@@ -26,8 +28,16 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     A file that is there keeps its permissions; a new one gets those that
     ``open`` gives.
 
+    Args:
+        path: The file.
+        overwrite: Without it, of several that write a new file at the same
+            moment the first wins, and the others hear of it.
+
     Yields:
         The temporary file.
+
+    Raises:
+        FileExistsError: There is such a file, and ``overwrite`` is not set.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,9 +53,24 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             file.flush()
             os.fchmod(file.fileno(), _permissions(path))
             os.fsync(file.fileno())
-        temporary.replace(path)
+        if not overwrite:
+            _link(temporary, path)
+        else:
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _link(temporary: Path, path: Path) -> None:
+    """Give a file a second name, which must be new."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links: nearly as good
+        if path.exists():
+            raise FileExistsError(f"'{path}' exists") from None
+        temporary.replace(path)
 
 
 def _permissions(path: Path) -> int:

@@ -54,6 +54,24 @@ def test_writers_with_equal_process_ids(
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.parametrize('links', [True, False])
+def test_first_of_two_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    if not links:  # as on some network shares
+        monkeypatch.setattr(os, 'link', refuse)
+    path = tmp_path / 'file'
+    with pytest.raises(FileExistsError), atomic_write(path, False) as late:
+        late.write(b'late')
+        with atomic_write(path, overwrite=False) as file:
+            file.write(b'first')
+    assert path.read_bytes() == b'first'
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmdet.models.data_preprocessors import BatchFixedSizePad
 from mmengine.dist import barrier, is_main_process
 
 from mmxdistill.atomic import atomic_write
 from mmxdistill.models.features.fingerprint import (
+    architecture,
     differs,
     probe,
     weights_digest,
@@ -22,7 +26,8 @@ from mmxdistill.shards import ShardStore
 __all__ = ['claim', 'describe_teachers']
 
 _FILE = 'store.json'
-_FORMAT = 1
+_FORMAT = 2
+_ID = 'id'  # drawn at random, of one owner of a folder
 _SHOWN = 3
 _HASH = 64  # digits of a hash of weights
 
@@ -47,12 +52,21 @@ def describe_teachers(
             time.
     """
     preprocessor = model.data_preprocessor
+    pad_value = float(getattr(preprocessor, 'pad_value', 0))
     for augment in getattr(preprocessor, 'batch_augments', None) or ():
-        if type(augment).__name__ != 'BatchFixedSizePad':
+        if type(augment) is not BatchFixedSizePad:
             raise ValueError(
                 f'teacher_cache: {type(augment).__name__} in batch_augments '
                 'of the data_preprocessor gives other images each time: leave '
                 'it out'
+            )
+        if augment.img_pad_value != pad_value:
+            raise ValueError(
+                'teacher_cache: BatchFixedSizePad in batch_augments of the '
+                f'data_preprocessor has img_pad_value={augment.img_pad_value}'
+                f', the data_preprocessor itself pad_value={pad_value:g}, so '
+                'what surrounds an image depends on the others of its batch: '
+                'give both the same value'
             )
     encoders = getattr(preprocessor, 'encoders', ())
     for role, names in modalities.items():
@@ -63,24 +77,27 @@ def describe_teachers(
                 'encoded by the data_preprocessor: let the data pipeline do '
                 'it (on_device=False)'
             )
-    features = model.teacher_features
+    teachers, probes = {}, {}
+    for role, extractor in model.teacher_features.items():
+        inputs = {
+            name: Preprocessing.of_module(preprocessor, name)
+            for name in modalities[role]
+        }
+        teachers[role] = dict(
+            weights=weights_digest(extractor.network),
+            architecture=architecture(extractor.network),
+            features=sorted(extractor.infos),
+            modalities={k: v.as_modality() for k, v in inputs.items()},
+        )
+        statistics = list(inputs.values())
+        mean = [value for one in statistics for value in one.mean]
+        std = [value for one in statistics for value in one.std]
+        probes[role] = probe(extractor, mean, std)
     return dict(
-        teachers={
-            role: dict(
-                weights=weights_digest(extractor.network),
-                features=sorted(extractor.infos),
-                modalities={
-                    name: Preprocessing.of_module(
-                        preprocessor, name
-                    ).as_modality()
-                    for name in modalities[role]
-                },
-            )
-            for role, extractor in features.items()
-        },
+        teachers=teachers,
         loading=list(loading),
-        pad_value=float(getattr(preprocessor, 'pad_value', 0)),
-        probe={role: probe(one) for role, one in features.items()},
+        pad_value=pad_value,
+        probe=probes,
     )
 
 
@@ -93,37 +110,62 @@ def claim(folder: Path, made_with: Mapping[str, Any], replace: bool) -> bytes:
         replace (bool): Whether to empty a folder of others.
 
     Returns:
-        bytes: 64 bytes that are the same for the same ``made_with``.
+        bytes: 64 bytes that are the same for all runs with this
+        ``made_with``, until the folder is emptied: what somebody adds who
+        has not heard of it, has other ones.
 
     Raises:
         ValueError: It has features of something else; the message names it.
     """
     made_with = json.loads(json.dumps(dict(format=_FORMAT, **made_with)))
     file = folder / _FILE
-    if is_main_process():
-        there = _read(file)
-        if there is not None and replace and _differences(there, made_with):
-            ShardStore(folder).clear()
-            there = None
-        if there is None:
-            with atomic_write(file) as out:
-                out.write(json.dumps(made_with, indent=1).encode())
-    barrier()
-    different = _differences(_read(file) or {}, made_with)
+    try:
+        if is_main_process():
+            _begin(file, made_with, replace)
+    finally:  # whatever happens, nobody waits for this process
+        barrier()
+    there = _read(file) or {}
+    different = _differences(there, made_with)
     if different:
         raise ValueError(
             f"teacher_cache: '{folder}' has features of something else: "
             f'{"; ".join(different[:_SHOWN])}. Give another path, or '
             "teacher_cache=dict(stale='replace', ...) to empty it"
         )
-    rest = {key: made_with[key] for key in made_with if key != 'probe'}
-    content = json.dumps(rest, sort_keys=True).encode()
-    return hashlib.blake2b(content).digest()
+    content = json.dumps([there.get(_ID), _settings(made_with)])
+    return hashlib.blake2b(content.encode()).digest()
+
+
+def _begin(file: Path, made_with: Mapping[str, Any], replace: bool) -> None:
+    """Write what a folder is for, if it is new or to be emptied."""
+    there = _read(file)
+    if there is not None:
+        if not replace or not _differences(there, made_with):
+            return
+        ShardStore(file.parent).clear()
+    content = json.dumps({_ID: os.urandom(16).hex(), **made_with}, indent=1)
+    # Of several that begin a folder, one does; the others read it.
+    with (
+        contextlib.suppress(FileExistsError),
+        atomic_write(file, overwrite=there is not None) as out,
+    ):
+        out.write(content.encode())
+
+
+def _settings(made_with: Mapping[str, Any]) -> dict[str, Any]:
+    """What has to be the same; a probe only nearly so."""
+    return {
+        key: made_with[key]
+        for key in sorted(made_with)
+        if key not in (_ID, 'probe')
+    }
 
 
 def _read(file: Path) -> dict[str, Any] | None:
     try:
-        content: dict[str, Any] = json.loads(file.read_text(encoding='utf-8'))
+        content: Any = json.loads(file.read_text(encoding='utf-8'))
+        if not isinstance(content, dict):
+            raise ValueError(f'it holds a {type(content).__name__}')
     except FileNotFoundError:
         return None
     except ValueError as error:
@@ -137,15 +179,12 @@ def _differences(
     there: Mapping[str, Any], here: Mapping[str, Any]
 ) -> list[str]:
     """What two stores were made with, where it differs."""
-    rows, others = (
-        _flat({key: made[key] for key in made if key != 'probe'})
-        for made in (there, here)
-    )
+    rows, others = (_flat(_settings(made)) for made in (there, here))
     found = [
         f'{name} is {_short(rows.get(name))} there and '
         f'{_short(others.get(name))} here'
         for name in dict.fromkeys((*rows, *others))
-        if not name.startswith('probe.') and rows.get(name) != others.get(name)
+        if rows.get(name) != others.get(name)
     ]
     probes = there.get('probe', {})
     return found or [
@@ -156,20 +195,22 @@ def _differences(
     ]
 
 
-def _flat(node: Any, prefix: str = '') -> dict[str, Any]:
-    if isinstance(node, Mapping):
+def _flat(node: Any, prefix: str = '') -> dict[str, str]:
+    """Values as JSON, in which NaN is itself, by the path to them."""
+    if isinstance(node, Mapping) and node:
         items = [(str(key), value) for key, value in node.items()]
-    elif isinstance(node, list):
+    elif isinstance(node, list) and node:
         items = [(str(index), value) for index, value in enumerate(node)]
     else:
-        return {prefix: node}
-    rows: dict[str, Any] = {}
+        return {prefix: json.dumps(node)}
+    rows: dict[str, str] = {}
     for key, value in items:
         rows |= _flat(value, f'{prefix}.{key}' if prefix else key)
     return rows
 
 
-def _short(value: Any) -> str:
-    if isinstance(value, str) and len(value) == _HASH:
-        return value[:12]
-    return 'missing' if value is None else json.dumps(value)
+def _short(value: str | None) -> str:
+    if value is None:
+        return 'missing'
+    # With quotation marks.
+    return value[1:13] if len(value) == _HASH + 2 else value

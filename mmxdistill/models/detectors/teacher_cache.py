@@ -152,9 +152,15 @@ class TeacherCache:
         self._store = ShardStore(self.path, self.max_bytes)
 
     def flush(self) -> None:
-        """Write what is in memory only."""
+        """Write what is in memory only.
+
+        Raises:
+            ValueError: An image of the last batch is not the one that was
+                stored.
+        """
         if self._store is not None:
             self._store.flush()
+        self._guard.read()
 
     def key(self, sample: Any, shape: Sequence[int]) -> bytes:
         """Tell an image from all others.

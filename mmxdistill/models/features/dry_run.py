@@ -220,6 +220,7 @@ class DryRun:
         stop: bool = False,
         copies: Collection[str] = (),
         labelled: bool = True,
+        noise: tuple[Sequence[float], Sequence[float]] | None = None,
     ) -> Pass:
         """Make one pass.
 
@@ -232,12 +233,19 @@ class DryRun:
             copies (Collection[str]): See :func:`record`.
             labelled (bool): Whether the images have (no) objects, instead of
                 no labels. Defaults to True.
+            noise (tuple, optional): Mean and std of each channel: images of
+                values from 0 to 255, normalised by them, instead of values
+                from 0 to 1.
 
         Returns:
             Pass: Whatever came out.
         """
         # Not constant: some networks take the variance of what they see.
-        x = torch.rand(images, self.channels, *size).to(self._like)
+        x = torch.rand(images, self.channels, *size)
+        if noise is not None:
+            mean, std = (torch.tensor(row).view(-1, 1, 1) for row in noise)
+            x = (255 * x - mean) / std
+        x = x.to(self._like)
         samples = [self._sample(size, i, labelled) for i in range(images)]
         boxes = [self._boxes(size, 3 - i).to(x) for i in range(images)]
         rois = bbox2roi(boxes)

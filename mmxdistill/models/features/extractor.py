@@ -123,6 +123,11 @@ class FeatureExtractor:
             self.infos = {n.text: self._info(n, passes) for n in self.names}
         self.needs_rois = self.entry == 'rois'
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of an image that shows all features."""
+        return next(iter(self.infos[self.names[0].text].grids))
+
     def _explore(self) -> list[Pass]:
         """Run sizes until one shows all features."""
         passes: list[Pass] = []
@@ -269,13 +274,24 @@ class FeatureExtractor:
                 for name, info in self.infos.items()
             }
 
-    def of_noise(self) -> dict[str, Tensor]:
-        """Compute the features of one small image, always the same.
+    def of_noise(
+        self,
+        size: tuple[int, int],
+        mean: Sequence[float],
+        std: Sequence[float],
+    ) -> dict[str, Tensor]:
+        """Compute the features of one image of noise, always the same.
+
+        Args:
+            size (tuple[int, int]): Height and width.
+            mean (Sequence[float]): Of each channel of the network's input;
+                the noise is uniform from 0 to 255 before it is subtracted.
+            std (Sequence[float]): By which the rest is divided.
 
         Returns:
-            dict[str, Tensor]: As the network gives them, of uniform noise.
+            dict[str, Tensor]: As the network gives them; those that it does
+            not compute for this size are left out.
         """
-        size = next(iter(self.infos[self.names[0].text].grids))
         with untouched(self.network), torch.no_grad():
             torch.default_generator.manual_seed(0)
             seen = self._dry_run.run(
@@ -284,6 +300,7 @@ class FeatureExtractor:
                 size,
                 stop=self._stop,
                 copies=self._copies,
+                noise=(mean, std),
             )
         return {name: found.value for name, found in seen.found.items()}
 
@@ -297,7 +314,6 @@ class FeatureExtractor:
         Raises:
             ValueError: A feature has no gradient at all.
         """
-        size = next(iter(self.infos[self.names[0].text].grids))
         parameters = {
             key: p
             for key, p in self.network.named_parameters()
@@ -307,7 +323,7 @@ class FeatureExtractor:
             seen = self._dry_run.run(
                 self.entry,
                 self.names,
-                size,
+                self.size,
                 stop=True,
                 copies=self._copies,
             )

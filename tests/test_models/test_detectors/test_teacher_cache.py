@@ -4,11 +4,13 @@ import copy
 import functools
 import json
 import os
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from mmdet.structures import DetDataSample
 from mmengine.registry import FUNCTIONS
 from nets import backbone, fast_rcnn, preprocessor
@@ -302,6 +304,20 @@ class TestAnotherStore:
     def test_architecture_with_the_same_weights(self, root):
         model = build(root / 'store')
         model.teacher.conv2.padding = (0, 0)
+        with pytest.raises(ValueError, match=r'architecture\.conv2.*padding'):
+            open_cache(model, pairs(root))
+
+    def test_settings_that_no_module_tells(self, root):
+        """Two functions that differ for images of odd sizes only."""
+        model = build(root / 'store')
+        pool = functools.partial(F.max_pool2d, kernel_size=2, ceil_mode=True)
+        model.teacher.pool1.forward = pool
+        with pytest.raises(ValueError, match='other features: another arch'):
+            open_cache(model, pairs(root))
+        model.teacher_cache.stale = 'replace'
+        open_cache(model, pairs(root))
+        model.teacher.pool1.forward = functools.partial(pool, ceil_mode=False)
+        model.teacher_cache.stale = 'error'
         with pytest.raises(ValueError, match='other features: another arch'):
             open_cache(model, pairs(root))
 
@@ -311,6 +327,11 @@ class TestAnotherStore:
         with pytest.raises(ValueError, match=r'rgb\.bgr_to_rgb is false th'):
             self.opened(root, data_preprocessor=statistics)
         padded = dict(preprocessor('rgb', 'hha'), pad_value=9)
+        padded |= dict(
+            batch_augments=[
+                dict(type='BatchFixedSizePad', size=(96, 96), img_pad_value=9)
+            ]
+        )
         with pytest.raises(ValueError, match='pad_value is 0.0 there and 9'):
             self.opened(root, data_preprocessor=padded)
 
@@ -337,6 +358,24 @@ class TestAnotherStore:
         # The same again is no other.
         model = self.opened(root, seed=1, cache=dict(stale='replace'))
         assert len(model.teacher_cache.store) == 2
+
+    def test_owner_that_was_replaced_goes_on(self, root):
+        """What it adds is in nobody's way, if only the probe tells both."""
+        data = pairs(root, RESIZE)
+        old = self.opened(root)
+        old.raw_features(*batch(old, data, (2,)))
+        new = build(root / 'store', cache=dict(stale='replace'))
+        new.teacher.pool1.forward = torch.nn.MaxPool2d(3, 2, 1).forward
+        open_cache(new, pairs(root))
+        old.teacher_cache.flush()
+        new.teacher_cache.store.look()
+        inputs, samples = batch(new, data, (2,))
+        found = new.raw_features(inputs, samples)
+        for (_, a), (_, b) in zip(
+            found, exact(new, inputs, samples), strict=True
+        ):
+            assert (a - b).norm() <= 5e-4 * b.norm()
+        assert new.teacher_cache.found == 0
 
     def test_student_does_not_matter(self, root):
         model = self.opened(
@@ -408,6 +447,15 @@ class TestAnotherImage:
         with pytest.raises(ValueError, match=r'b\.png.*another image'):
             model.raw_features(inputs, samples)
 
+    def test_answer_that_comes_late(self, model):
+        """On a GPU it is read later, and no batch follows the last one."""
+        waiting = SimpleNamespace(synchronize=lambda: None)
+        row = (waiting, torch.tensor([False, True]), ['a.png', 'b.png'])
+        model.teacher_cache._guard._unread.append(row)
+        with pytest.raises(ValueError, match=r'b\.png.*another image'):
+            model.teacher_cache.flush()
+        assert model.teacher_cache.store.size() > 0
+
     def test_colours_drawn_at_random(self, model, root):
         load = [*LOAD, dict(type='PhotoMetricDistortion')]
         inputs, samples = batch(
@@ -470,6 +518,19 @@ def test_roi_features_are_refused(root):
                 ]
             ),
             'BatchSyncRandomResize.*leave it out',
+        ),
+        (
+            dict(
+                pad_value=3,
+                batch_augments=[
+                    dict(
+                        type='BatchFixedSizePad',
+                        size=(96, 96),
+                        img_pad_value=114,
+                    )
+                ],
+            ),
+            r'img_pad_value=114.* pad_value=3.*depends on the others',
         ),
         (
             dict(encoders=dict(rgb=dict(type='mmxdistill.HHAEncoder'))),
