@@ -5,5 +5,8 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-model = dict(data_preprocessor=_base_.data_preprocessor)
+model = dict(
+    data_preprocessor=_base_.data_preprocessor,
+    backbone=dict(box_geometry='hha'),
+)
 load_from = 'work_dirs/fast_rcnn_caffenet-s_hha_st_300_synthetic/iter_300.pth'

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from mmxdistill.models.backbones.caffe_backbone import CaffeBackbone, Feature
 from mmxdistill.models.layers import CaffeLRN, CaffeMaxPool
@@ -48,6 +49,12 @@ class CaffeNet(CaffeBackbone):
         in_channels: Channels of the input.
         out_features: Features to return.
         frozen_stages: Number of frozen stages, -1 (none) to 5 (all).
+        box_geometry: For region detection, the padding of the network that
+            detects, if it is not ``geometry``. In evaluation mode, the first
+            of ``out_features`` is then also computed with this padding, and
+            comes before all others. (The released HHA regions are those of
+            boxes from the HHA detector, but in an SDS network with the
+            padding of the RGB network.)
         init_cfg: mmengine's initialisation config. Default: the fillers of the
             released HHA network, gaussian 0.01 and bias 0, but bias 1 on
             conv2, conv4 and conv5. (The RGB network has no fillers: it always
@@ -66,13 +73,18 @@ class CaffeNet(CaffeBackbone):
         out_features: Sequence[str] = ('conv5',),
         *,
         frozen_stages: int = -1,
+        box_geometry: Literal['rgb', 'hha'] | None = None,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
-        if geometry not in _PADDING:
-            raise ValueError(
-                f'CaffeNet: geometry={geometry!r}, expected one of '
-                f'{", ".join(map(repr, _PADDING))}'
-            )
+        for key, value in (
+            ('geometry', geometry),
+            ('box_geometry', box_geometry or geometry),
+        ):
+            if value not in _PADDING:
+                raise ValueError(
+                    f'CaffeNet: {key}={value!r}, expected one of '
+                    f'{", ".join(map(repr, _PADDING))}'
+                )
         if len(channels) != _BLOCKS or any(c % 2 or c <= 0 for c in channels):
             raise ValueError(
                 f'CaffeNet: channels={tuple(channels)}, expected five even '
@@ -103,3 +115,38 @@ class CaffeNet(CaffeBackbone):
             frozen_stages,
             _HHA_FILLERS if init_cfg is None else init_cfg,
         )
+        self._box_padding = (
+            None
+            if box_geometry in (None, geometry)
+            else _PADDING[box_geometry]
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Compute ``out_features``; see :class:`CaffeBackbone`.
+
+        Args:
+            x: Images, (N, in_channels, H, W).
+
+        Returns:
+            One tensor (N, C, h, w) for each name in ``out_features``; in
+            evaluation mode, with ``box_geometry``, one more before them.
+        """
+        features = super().forward(x)
+        if self._box_padding is None or self.training:
+            return features
+        return self._box_feature(x, *self._box_padding), *features
+
+    def _box_feature(self, x: Tensor, conv_pad: int, pool_pad: int) -> Tensor:
+        """The first of ``out_features`` in the other geometry."""
+        depth = self.feature_names.index(self.out_features[0])
+        for name in self.feature_names[: depth + 1]:
+            if name == 'conv1':
+                conv = self.conv1
+                x = functional.conv2d(
+                    x, conv.weight, conv.bias, conv.stride, conv_pad
+                ).relu()
+            elif name in ('pool1', 'pool2'):
+                x = CaffeMaxPool(3, 2, pool_pad)(x)
+            else:
+                x = self._step(name, x)
+        return x

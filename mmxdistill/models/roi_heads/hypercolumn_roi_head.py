@@ -43,7 +43,9 @@ class HypercolumnRoIHead(DedupRoIHead):
     The detector is a trained one: only the mask head learns, from fc7 of the
     boxes and from feature maps of the backbone. The backbone returns
     ``out_features=('conv5', *maps)``: what the boxes are pooled from, then the
-    maps of the mask head in its order; freeze it by ``frozen_stages``.
+    maps of the mask head in its order; freeze it by ``frozen_stages``. If it
+    returns one more before them (``box_geometry`` of :class:`CaffeNet`), that
+    is what detection pools from, and regions alone take the others.
 
     Training draws ``num`` boxes of one class per image, with replacement,
     among the ground truth and the proposals that overlap an object of the
@@ -71,7 +73,8 @@ class HypercolumnRoIHead(DedupRoIHead):
         **kwargs: Of :class:`DedupRoIHead`.
 
     Raises:
-        ValueError: ``train_cfg`` is not as above.
+        ValueError: ``train_cfg`` is not as above, or, when it runs, the
+            backbone does not return what it needs.
     """
 
     def __init__(self, mask_head: dict, **kwargs: Any) -> None:
@@ -187,6 +190,15 @@ class HypercolumnRoIHead(DedupRoIHead):
         Returns:
             Features by name, and boxes in fractions of the maps, (D, 5).
         """
+        names = self.mask_head.map_names
+        if len(x) - len(names) not in (1, 2):
+            raise ValueError(
+                f'HypercolumnRoIHead: the backbone returns {len(x)} features '
+                f"for the maps {list(names)}: write out_features=('conv5', "
+                '*maps)'
+            )
+        # Without what detection alone pools from.
+        pooled_from, *maps = x[-len(names) - 1 :]
         (stride,) = self.bbox_roi_extractor.featmap_strides
         cells: list[Tensor] = []
         fractions: list[Tensor] = []
@@ -197,9 +209,9 @@ class HypercolumnRoIHead(DedupRoIHead):
             share = [n / p for n, p in zip(given, padded, strict=True)]
             factor = found.new_tensor(share[::-1]).repeat(2)
             fractions.append(normalize_boxes(found, size) * factor)
-        pooled = self.bbox_roi_extractor(x[:1], _as_rois(cells))
+        pooled = self.bbox_roi_extractor((pooled_from,), _as_rois(cells))
         features = dict(
-            zip(self.mask_head.map_names, x[1:], strict=True),
+            zip(names, maps, strict=True),
             fc7=self.bbox_head.embed(pooled),
         )
         return features, _as_rois(fractions)

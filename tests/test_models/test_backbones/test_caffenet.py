@@ -94,6 +94,7 @@ def test_released_fillers_of_a_whole_detector() -> None:
     ('kwargs', 'message'),
     [
         (dict(geometry='depth'), "'rgb', 'hha'"),
+        (dict(box_geometry='depth'), "box_geometry='depth', .*'rgb', 'hha'"),
         (dict(channels=(8, 16, 12, 12)), 'five even'),
         (dict(channels=(8, 15, 12, 12, 8)), 'five even'),
     ],

@@ -212,6 +212,50 @@ def test_regions_of_the_original_image(superpixels):
         assert not (found.masks & (inside == 0)).any()
 
 
+@pytest.mark.parametrize('maps', [('pool2', 'conv4'), ()])
+def test_boxes_of_the_detection_network(maps):
+    """Boxes in its padding, their regions in that of the SDS network."""
+
+    def model(box_geometry):
+        torch.manual_seed(0)
+        cfg = region_detector()
+        cfg.backbone.update(
+            box_geometry=box_geometry, out_features=('conv5', *maps)
+        )
+        mask_head = cfg.roi_head.mask_head
+        mask_head.maps = {name: mask_head.maps[name] for name in maps}
+        built = MODELS.build(cfg)
+        built.init_weights()
+        return built.eval()
+
+    net, regions = model('hha'), model('rgb')
+    cfg = fast_rcnn(geometry='hha')
+    cfg.test_cfg = region_detector().test_cfg
+    detector = MODELS.build(cfg).eval()
+    state = regions.state_dict()
+    detector.load_state_dict({k: state[k] for k in detector.state_dict()})
+    image = torch.randn(1, 3, 96, 128)
+    with torch.no_grad():
+        (found,) = net.predict(image, [sample()])
+        (boxes,) = detector.predict(image, [sample()])
+        (others,) = regions.predict(image, [sample()])
+    found, metas = found.pred_instances, [found.metainfo]
+    for key in ('bboxes', 'scores', 'labels'):
+        assert found[key].equal(boxes.pred_instances[key]), key
+    assert not found.bboxes.equal(others.pred_instances.bboxes)
+    with torch.no_grad():
+        got, expected = (
+            one.roi_head.predict_mask(one.extract_feat(image), metas, [found])
+            for one in (net, regions)
+        )
+    assert got[0].masks.equal(expected[0].masks)
+    # No detection, no second pass.
+    assert len(net.train().extract_feat(image)) == 1 + len(maps)
+    net.roi_head.mask_head.map_names += ('conv4', 'conv4')
+    with pytest.raises(ValueError, match=r"out_features=\('conv5', \*maps\)"):
+        net.loss(image, [sample()])
+
+
 def test_padding_of_the_batch_changes_nothing():
     model = build().eval()
     image = torch.randn(1, 3, 96, 128)
