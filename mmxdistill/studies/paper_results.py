@@ -98,10 +98,10 @@ def _fill(result: Result, home: Path, seeds: Sequence[int] | None) -> None:
         for seed, path in sorted(folders.items())
         if seeds is None or seed in seeds
     }
-    steps = plan_rows(
+    planned = plan_rows(
         [result.row], result.data, home, list(chosen), Path('tools')
     )
-    result.outdated = [step.folder for step in outdated(steps)]
+    result.outdated = [step.folder for step in outdated(planned)]
 
     def _read(folder: Path) -> Metrics:
         """The results of a step that has ended; else none."""
