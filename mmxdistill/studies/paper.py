@@ -116,8 +116,10 @@ CAPTIONS = {
     'have been fine-tuned for detection in RGB; "only fc learns" leaves all '
     'layers up to pool5 as they are.',
     _S41: 'Detection with another network, input or loss.',
-    _T2: 'Region detection by hyper-columns on frozen detectors.',
-    _T3: 'Region detection, trained on train and val.',
+    _T2: 'Region detection by hyper-columns on frozen detectors. The '
+    'published regions are of superpixels; ours are of pixels where there are '
+    'none.',
+    _T3: 'Region detection, trained on train and val; superpixels as above.',
     _T4: 'Detection by the layer at which AlexNet* taught the HHA network.',
     _T5: 'Zero-shot: detectors of depth that have seen no label of depth.',
     _T6: 'Detection, trained on train and val.',
