@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import json
 import os
+import posixpath
 import re
 import tarfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from mmengine.fileio import BaseStorageBackend, register_backend
@@ -26,18 +28,22 @@ from mmxdistill.text_files import read_json
 __all__ = ['ShardBackend', 'ShardIndex', 'on_disk', 'write_index']
 
 _BLOCK = 512  # of a tar file, whose headers are one
-_NAME = 100
+_NAME = 100  # bytes
 _AGAIN = 'pack again, or index the shards again'
-_PATH = re.compile(r'tar://(.+\.tar)/([^/]+)#(\d+)\+(\d+)', re.DOTALL)
+_PATH = re.compile(
+    r'tar://(.+\.tar)/[^/]+#(\d+)\+(\d+)(?:@([0-9a-f]{8}))?', re.DOTALL
+)
+# Offset, size and mark of a file in a shard.
+File: TypeAlias = tuple[int, int, int]
 
 
 class Place(NamedTuple):
     """Where a file is in a shard."""
 
     shard: str
-    name: str
     offset: int
     size: int
+    mark: str | None
 
 
 def find_file(path: str | os.PathLike[str]) -> Place | None:
@@ -45,7 +51,7 @@ def find_file(path: str | os.PathLike[str]) -> Place | None:
     match = _PATH.fullmatch(str(path))
     if match is None:
         return None
-    return Place(match[1], match[2], int(match[3]), int(match[4]))
+    return Place(match[1], int(match[2]), int(match[3]), match[4])
 
 
 def on_disk(path: str) -> str:
@@ -54,17 +60,17 @@ def on_disk(path: str) -> str:
     return path if place is None else place.shard
 
 
-def _header(content: bytes) -> tuple[bytes, int] | None:
-    """Name and size that the header of a file in a tar file tells."""
-    try:
-        size = int(content[124:136].strip(b' \0') or b'0', 8)
-    except ValueError:
-        return None
-    return content[:_NAME].rstrip(b'\0'), size
+def _mark(header: bytes, size: int) -> int:
+    """A number (CRC-32) by which a file is known to be that of the index.
+
+    The header alone does not do: it says another name than a link to it, and
+    what does not fit into it is in another one before.
+    """
+    return zlib.crc32(b'%d' % size, zlib.crc32(header))
 
 
 class ShardBackend(BaseStorageBackend):
-    """mmengine's file backend of ``tar://<shard>/<file>#<offset>+<bytes>``.
+    """mmengine's backend of ``tar://<shard>/<file>#<offset>+<bytes>@<mark>``.
 
     All loaders read through it as they read files.
     """
@@ -87,7 +93,8 @@ class ShardBackend(BaseStorageBackend):
             if not short:
                 file.seek(start)
                 content = file.read(_BLOCK + place.size)
-        if short or _header(content) != (place.name.encode(), place.size):
+        mark = f'{_mark(content[:_BLOCK], place.size):08x}'
+        if short or mark != place.mark:
             raise ValueError(
                 f"'{filepath}': the shard "
                 + ('ends before it' if short else 'has another file there')
@@ -183,11 +190,10 @@ class ShardIndex(Sequence[dict[str, str]]):
                 f"'{path}' is damaged at sample {index} ({error}): {_AGAIN}"
             ) from None
         return {
-            name: f'tar://{shard}/{key}.{suffix}#{offset}+{size}'
-            for (name, suffix), offset, size in zip(
+            name: f'tar://{shard}/{key}.{suffix}#{offset}+{size}@{mark:08x}'
+            for (name, suffix), offset, size, mark in zip(
                 self.modalities.items(),
-                row['offset'].tolist(),
-                row['size'].tolist(),
+                *(row[part].tolist() for part in ('offset', 'size', 'mark')),
                 strict=True,
             )
         }
@@ -196,6 +202,9 @@ class ShardIndex(Sequence[dict[str, str]]):
 def write_index(folder: str | os.PathLike[str]) -> int:
     """Index the shards of a folder.
 
+    Links to files of the same shard count as these files, hard links as tar
+    writes them for further names of a file, too.
+
     Args:
         folder (str or PathLike): With ``*.tar`` files.
 
@@ -203,11 +212,13 @@ def write_index(folder: str | os.PathLike[str]) -> int:
         int: Number of samples.
 
     Raises:
-        ValueError: There are no shards, or samples of different modalities.
+        ValueError: There are no shards, or samples of different modalities;
+            or a shard is damaged, or has a file that cannot be read out of
+            it.
     """
     folder = Path(folder)
     shards = sorted(folder.glob('*.tar'))
-    rows: list[tuple[int, str, list[int], list[int]]] = []
+    rows: list[tuple[Any, ...]] = []
     endings: list[str] = []
     for number, shard in enumerate(shards):
         for key, files in _samples(shard):
@@ -218,8 +229,8 @@ def write_index(folder: str | os.PathLike[str]) -> int:
                     f'{sorted(files)}, others {endings}: all need the same'
                 )
             places = [files[ending] for ending in endings]
-            offsets, sizes = ([p[i] for p in places] for i in (0, 1))
-            rows.append((number, key, offsets, sizes))
+            columns = map(list, zip(*places, strict=True))
+            rows.append((number, key.encode(), *columns))
     if not rows:
         raise ValueError(f"'{folder}' has no *.tar file with a sample")
     modalities = {end.partition('.')[0]: end for end in endings}
@@ -248,37 +259,99 @@ def _columns(length: int, count: int) -> list[Any]:
         ('shard', '<u4'),
         ('key', f'S{length}'),
         ('offset', '<u8', (count,)),
-        ('size', '<u4', (count,)),
+        ('size', '<u8', (count,)),
+        ('mark', '<u4', (count,)),
     ]
 
 
-def _samples(
-    shard: Path,
-) -> Iterator[tuple[str, dict[str, tuple[int, int]]]]:
-    """Key of each sample, and offset and size of its files by ending."""
-    key, files = '', dict[str, tuple[int, int]]()
-    try:
-        with tarfile.open(shard, 'r:') as tar:
-            for member in tar:
-                if not member.isfile():
-                    continue
-                stem, _, ending = member.name.partition('.')
-                if '/' in member.name or len(member.name) >= _NAME:
-                    raise ValueError(
-                        f"'{shard}': the name '{member.name}' has a folder, "
-                        f'or {_NAME} letters: give short names'
-                    )
-                if stem != key:
-                    if files:
-                        yield key, files
-                    key, files = stem, {}
-                if not ending or ending in files:
-                    raise ValueError(
-                        f"'{shard}': '{member.name}' has no ending, or is "
-                        'there twice'
-                    )
-                files[ending] = member.offset_data, member.size
-    except tarfile.TarError as error:
-        raise ValueError(f"'{shard}' is damaged: {error}") from None
+def _samples(shard: Path) -> Iterator[tuple[str, dict[str, File]]]:
+    """Key of each sample, and its files by ending."""
+    key, files = '', dict[str, File]()
+    for name, place in _files(shard):
+        stem, _, ending = name.partition('.')
+        if '/' in name or len(name.encode()) >= _NAME:
+            raise ValueError(
+                f"'{shard}': the name '{name}' has a folder, or {_NAME} "
+                'bytes: give short names'
+            )
+        if stem != key:
+            if files:
+                yield key, files
+            key, files = stem, {}
+        if not ending or ending in files:
+            raise ValueError(
+                f"'{shard}': '{name}' has no ending, or is there twice"
+            )
+        files[ending] = place
     if files:
         yield key, files
+
+
+def _files(shard: Path) -> Iterator[tuple[str, File]]:
+    """Name and place of each file of a shard, links to files among them."""
+    try:
+        with tarfile.open(shard, 'r:', encoding='utf-8') as tar:
+            members, end = tar.getmembers(), tar.offset
+    except tarfile.TarError as error:
+        raise ValueError(f"'{shard}' is damaged: {error}") from None
+    with shard.open('rb') as file:
+        # Python takes a header that it cannot read for the end.
+        if os.pread(file.fileno(), _BLOCK, end) != bytes(_BLOCK):
+            raise ValueError(
+                f"'{shard}' is damaged: at byte {end} there is neither a file "
+                'nor the end of a tar file'
+            )
+        for member, target in zip(members, _follow(members), strict=True):
+            if target is member and not member.isfile():
+                continue  # a folder, ...
+            found = _checked(shard, member, target)
+            offset, size = found.offset_data, found.size
+            header = os.pread(file.fileno(), _BLOCK, offset - _BLOCK)
+            yield member.name, (offset, size, _mark(header, size))
+
+
+def _follow(
+    members: Sequence[tarfile.TarInfo],
+) -> Iterator[tarfile.TarInfo | None]:
+    """What each member is or, if it is a link, leads to; None if nowhere."""
+    named: dict[str, tarfile.TarInfo | None] = {}
+    found = []
+    target: tarfile.TarInfo | None
+    for member in members:
+        target = member
+        if member.islnk():  # to what the name stands for so far
+            target = named.get(posixpath.normpath(member.linkname))
+        named[member.name] = target
+        found.append(target)
+    for first in found:
+        target = first
+        for _ in members:  # links in a ring are no longer than that
+            if target is None or not target.issym():
+                break
+            target = named.get(posixpath.normpath(target.linkname))
+        yield None if target is None or target.issym() else target
+
+
+def _checked(
+    shard: Path, member: tarfile.TarInfo, target: tarfile.TarInfo | None
+) -> tarfile.TarInfo:
+    """Refuse a file that could not be read out of the shard."""
+    try:
+        member.name.encode()
+    except UnicodeEncodeError:
+        raise ValueError(
+            f"'{shard}': the name {member.name!a} is not in UTF-8: give names "
+            'in ASCII'
+        ) from None
+    if target is None or not target.isfile():
+        raise ValueError(
+            f"'{shard}': '{member.name}' is a link to '{member.linkname}', "
+            'which is no file of this shard: pack the files themselves (tar '
+            '--dereference)'
+        )
+    if target.issparse():
+        raise ValueError(
+            f"'{shard}': '{member.name}' is stored with holes: pack it "
+            'without --sparse'
+        )
+    return target
