@@ -25,13 +25,19 @@ from mmengine.fileio import BaseStorageBackend, register_backend
 from mmxdistill.atomic import atomic_write
 from mmxdistill.text_files import read_json
 
-__all__ = ['ShardBackend', 'ShardIndex', 'on_disk', 'write_index']
+__all__ = [
+    'ShardBackend',
+    'ShardIndex',
+    'file_name',
+    'on_disk',
+    'write_index',
+]
 
 _BLOCK = 512  # of a tar file, whose headers are one
 _NAME = 100  # bytes
 _AGAIN = 'pack again, or index the shards again'
 _PATH = re.compile(
-    r'tar://(.+\.tar)/[^/]+#(\d+)\+(\d+)(?:@([0-9a-f]{8}))?', re.DOTALL
+    r'tar://(.+\.tar)/([^/]+)#(\d+)\+(\d+)(?:@([0-9a-f]{8}))?', re.DOTALL
 )
 # Offset, size and mark of a file in a shard.
 File: TypeAlias = tuple[int, int, int]
@@ -41,6 +47,7 @@ class Place(NamedTuple):
     """Where a file is in a shard."""
 
     shard: str
+    name: str
     offset: int
     size: int
     mark: str | None
@@ -51,13 +58,19 @@ def find_file(path: str | os.PathLike[str]) -> Place | None:
     match = _PATH.fullmatch(str(path))
     if match is None:
         return None
-    return Place(match[1], int(match[2]), int(match[3]), match[4])
+    return Place(match[1], match[2], int(match[3]), int(match[4]), match[5])
 
 
 def on_disk(path: str) -> str:
     """The file of a path, or the shard that it is in."""
     place = find_file(path)
     return path if place is None else place.shard
+
+
+def file_name(path: str) -> str:
+    """Name of a file, also of one in a shard."""
+    place = find_file(path)
+    return Path(path).name if place is None else place.name
 
 
 def _mark(header: bytes, size: int) -> int:

@@ -13,6 +13,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import FUNCTIONS
 from mmengine.runner import Runner
 
+from mmxdistill.converters import shards as packing
 from mmxdistill.converters.shards import pack_shards
 from mmxdistill.datasets import PairedDataset, ResumableInfiniteSampler
 from mmxdistill.datasets import ShardedPairedDataset as Sharded
@@ -221,6 +222,79 @@ def test_packing_again_keeps_what_is_there(root):
     assert [path.stat().st_mtime_ns for path in paths[1:]] == times
     with pytest.raises(ValueError, match='shards of other files'):
         pack_shards(files(root, indices=2), root / 'shards', 3, 1)
+
+
+def repack(root, data=None, out='shards'):
+    pack_shards(data or files(root), root / out, per_shard=3, jobs=1)
+
+
+def assert_packed(root):
+    """The shards hold what is in the files."""
+    samples = ShardIndex(root / 'shards')
+    assert len(samples) == COUNT
+    for i, sample in enumerate(samples):
+        assert get(sample['rgb']) == (root / f'rgb/a.{i}.jpg').read_bytes()
+        assert get(sample['x']) == (root / f'x/a.{i}.PNG').read_bytes()
+
+
+def encode_anew(root, level, number=1):
+    path = root / f'x/a.{number}.PNG'
+    image = np.full((20 + number, 25), level, np.uint8)
+    path.write_bytes(cv2.imencode('.png', image)[1].tobytes())
+
+
+def test_packing_of_changed_files_begins_anew(root, monkeypatch, capsys):
+    folder = root / 'shards'
+    encode_anew(root, 9)
+    repack(root)  # all shards are there
+    assert 'made again' in capsys.readouterr().out
+    assert_packed(root)
+    (folder / 'pairs-000001.tar').unlink()
+    size = (root / 'x/a.1.PNG').stat().st_size
+    encode_anew(root, 8)
+    assert (root / 'x/a.1.PNG').stat().st_size == size
+
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(packing, 'map_parallel', interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            repack(root)
+    assert [path.name for path in folder.iterdir()] == ['packing.json']
+    repack(root)
+    assert_packed(root)
+    # Nobody knows whether files behind an address are the same.
+    assert packing._state(['http://a/a.png']) is None
+    monkeypatch.setattr(packing, '_state', lambda paths: None)
+    capsys.readouterr()
+    repack(root)
+    assert 'made again' in capsys.readouterr().out
+
+
+def test_packing_of_changed_shards_begins_anew(root, capsys):
+    repack(root, shards(root), 'copy')
+    repack(root, shards(root), 'copy')
+    assert 'made again' not in capsys.readouterr().out
+    assert [get(sample['x']) for sample in ShardIndex(root / 'copy')] == [
+        get(sample['x']) for sample in ShardIndex(root / 'shards')
+    ]
+    os.utime(root / 'shards/pairs-000002.tar', ns=(1, 1))
+    repack(root, shards(root), 'copy')
+    assert 'made again' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('forgotten', [True, False])
+def test_shards_of_others_are_not_kept(root, forgotten):
+    """Which might have other files, of the same names."""
+    name = 'pairs-000000.tar' if forgotten else 'other.tar'
+    if forgotten:
+        (root / 'shards/packing.json').unlink()
+    else:
+        (root / 'shards/pairs-000001.tar').rename(root / 'shards' / name)
+    with pytest.raises(ValueError, match=rf'{name}.*empty folder'):
+        repack(root)
+    assert (root / 'shards' / name).exists()
 
 
 def rewrite(shard, change):
