@@ -8,14 +8,13 @@ random.
 from __future__ import annotations
 
 import copy
-import hashlib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 from mmcv.transforms import RandomChoiceResize, RandomFlip, Resize
 
+from mmxdistill.datasets.plain import as_plain
 from mmxdistill.datasets.transforms.stock_checks import data_sets
 
 __all__ = ['META_KEYS', 'describe_loading', 'variants']
@@ -213,12 +212,29 @@ def _described(step: Any, modality: str | None = None) -> list[Any]:
             + _ADVICE.get(name, _advice(modality))
         )
     wanted = None if modality is not None and told else _SETTINGS.get(name)
+    reads: tuple[str, ...] = getattr(step, 'reads', ())
+    if modality is None and reads:
+        raise ValueError(
+            f'{name} takes {list(reads)} from the sample, of which '
+            'nothing is known here: put it into the pipeline of a modality of '
+            'LoadModalities'
+        )
     settings = {
-        key: _plain(value)
+        key: _setting(name, key, value)
         for key, value in sorted(vars(step).items())
         if key[0] != '_' and (wanted is None or key in wanted)
     }
     return [[name, settings]]
+
+
+def _setting(transform: str, key: str, value: Any) -> Any:
+    try:
+        return as_plain(value)
+    except ValueError as error:
+        raise ValueError(
+            f"'{key}' of {transform} cannot be compared: {error}; if it does "
+            f"not matter, call it '_{key}'"
+        ) from None
 
 
 def _advice(modality: str | None) -> str:
@@ -231,25 +247,9 @@ def _advice(modality: str | None) -> str:
             else ''
         )
         + '; a transform of your own that gives the same image for the same '
-        'sample can say so in its class (repeatable = True)'
+        'image can say so in its class (repeatable = True), and what else it '
+        "takes from the sample (reads = ('camera', 'modality_paths.mask'))"
     )
-
-
-def _plain(value: Any) -> Any:
-    """A setting as JSON has it; of what is large, a hash."""
-    if isinstance(value, np.ndarray):
-        content = np.ascontiguousarray(value)
-        digest = hashlib.sha256(content.tobytes()).hexdigest()
-        return [str(value.dtype), list(value.shape), digest]
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return [type(value).__name__, _plain(getattr(value, '__dict__', {}))]
 
 
 def _check_told(steps: Sequence[Any]) -> None:

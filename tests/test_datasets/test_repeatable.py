@@ -198,6 +198,9 @@ def test_transforms_of_others(root, repeatable):
     data = pairs(root, dict(type='mmxdistill.Shift'))
     if repeatable:
         assert describe_loading(data, ['rgb'])[1][1] == dict(pixels=3)
+        data.pipeline.transforms[1].function = lambda image: image
+        with pytest.raises(ValueError, match=r"'function' of .*Shift cannot"):
+            describe_loading(data, ['rgb'])
     else:
         with pytest.raises(ValueError, match=r'test_repeatable\.Shift may'):
             describe_loading(data, ['rgb'])

@@ -134,6 +134,12 @@ class EncodeHHA(BaseTransform):
         if on_device:
             guard_stock_preprocessors()
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What it takes from a sample beside the image."""
+        camera = ('camera',) if self.camera is None else ()
+        return (*camera, 'gravity') if self.use_gravity else camera
+
     def transform(self, results: dict) -> dict:
         """Encode the depth image, or prepare it for the data preprocessor.
 

@@ -135,6 +135,11 @@ class ComputeFlow(BaseTransform):
         self.symmetric = symmetric
         self.backend_args = backend_args
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What it takes from a sample beside the image."""
+        return (f'modality_paths.{self.second}',)
+
     def transform(self, results: dict) -> dict:
         """Compute the flow.
 

@@ -82,6 +82,11 @@ class LoadDepthFromFile(BaseTransform):
         self.rotated_bits = rotated_bits
         self.backend_args = backend_args
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What it takes from a sample beside the image."""
+        return () if self.mask is None else (f'modality_paths.{self.mask}',)
+
     def transform(self, results: dict) -> dict:
         """Load the depth image.
 

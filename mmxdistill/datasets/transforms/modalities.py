@@ -27,6 +27,7 @@ from mmxdistill.datasets.transforms.sizes import (
     check_same_size,
     check_size_of_record,
 )
+from mmxdistill.datasets.transforms.sources import Sources
 from mmxdistill.registry import TRANSFORMS
 
 __all__ = ['LoadModalities']
@@ -64,6 +65,8 @@ class LoadModalities(BaseTransform):
     - modality_channels (tuple[int]): how many channels each has
     - modality_paths (dict[str, str])
     - missing_modalities (tuple[str]): if there are any
+    - modality_sources (dict[str, dict]): on what else than its own file an
+      image depends; see :meth:`Sources.of`
     - encoder_inputs (dict[str, dict]): ``encoder_input`` of the modalities
       that the data preprocessor encodes, if there are any
     - img_shape, ori_shape
@@ -142,6 +145,7 @@ class LoadModalities(BaseTransform):
             for index, step in enumerate(pipeline.transforms)
             if isinstance(step, ToReference)
         }
+        self.sources = Sources(self.pipelines)
         _check_loaders(self.pipelines)
         if self.reference in self.registered:
             raise ValueError(
@@ -215,6 +219,8 @@ class LoadModalities(BaseTransform):
         }
         if to_encode:
             results['encoder_inputs'] = to_encode
+        loaded = {k: v for k, v in images.items() if k not in missing}
+        results['modality_sources'] = self.sources.of(loaded, results)
         return results
 
     def check(self, results: dict) -> None:

@@ -43,6 +43,7 @@ from mmxdistill.datasets.transforms.stock_names import (
 
 __all__ = ['teach_stock_transforms']
 
+_PACKED = ('missing_modalities', 'device_resize', 'modality_sources')
 # Interpolations of OpenCV.
 _PLANE_BY_PLANE = ('bilinear', 'nearest')
 
@@ -257,17 +258,18 @@ def _refusing(transform: Transform) -> Transform:
 
 
 def _packing(transform: Transform) -> Transform:
-    """Whatever the ``meta_keys``, say what the image is not.
+    """Whatever the ``meta_keys``, say what the image is not, and made of.
 
     Zeros would be an image otherwise, and one that is left to the device, of
     which nobody can tell by its size that it is reduced or to be mirrored,
-    would be finished.
+    would be finished; and one that was made of other files as well, the one
+    whose features are stored.
     """
 
     @functools.wraps(transform)
     def packed(self: Any, results: dict) -> dict | None:
         found = transform(self, results)
-        for key in ('missing_modalities', 'device_resize'):
+        for key in _PACKED:
             if found is not None and results.get(key):
                 found['data_samples'].set_metainfo({key: results[key]})
         return found

@@ -89,6 +89,11 @@ class WarpToReference(ToReference):
         else:
             self.matrix = self._matrix(content, self.source, key)
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What it takes from a sample beside the image."""
+        return () if self.matrices is None else ('reference_path',)
+
     def _matrix(self, item: Any, source: str, key: str | None) -> np.ndarray:
         if isinstance(item, Mapping):
             if key not in item:

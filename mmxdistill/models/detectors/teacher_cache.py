@@ -14,6 +14,7 @@ import torch
 from mmdet.structures import SampleList
 from torch import Tensor
 
+from mmxdistill.datasets.plain import as_plain
 from mmxdistill.datasets.shards import on_disk
 from mmxdistill.models.detectors.cache_origin import (
     claim,
@@ -43,9 +44,11 @@ _NOTE = 'note'  # of the image, in a record
 class TeacherCache:
     """Features of the teachers, in a folder.
 
-    They are stored per image: its files (path, size, time), how it was
-    mirrored and resized, and how far its batch was padded, on which the
-    cells at the border depend. What other weights, another normalisation or
+    They are stored per image: its files (path, size, time), all that its
+    modality's pipeline takes from the sample (see
+    :mod:`mmxdistill.datasets.transforms.sources`), how it was mirrored and
+    resized, and how far its batch was padded, on which the cells at the
+    border depend. What other weights, another normalisation or
     another way of loading give belongs into another folder.
 
     Some pixels of each image are stored too, and compared whenever its
@@ -177,15 +180,25 @@ class TeacherCache:
             ValueError: The sample does not tell a file.
         """
         facts = [
-            [_file_facts(self._path_of(sample, name)) for name in self.reads],
+            [self._facts_of(sample, name) for name in self.reads],
             # A pipeline that never mirrors tells no flip.
-            [_plain(sample.get(name)) for name in _FACTS],
+            [as_plain(sample.get(name)) for name in _FACTS],
             list(shape),
         ]
         # Features of something else are never found, whoever wrote them.
         return hashlib.blake2b(
             json.dumps(facts).encode(), digest_size=16, key=self._origin
         ).digest()
+
+    def _facts_of(self, sample: Any, modality: str) -> list[Any]:
+        """What the image of a modality was made of."""
+        sources = dict(sample.get('modality_sources', {}).get(modality, {}))
+        files = sources.pop('files', {})
+        return [
+            _file_facts(self._path_of(sample, modality)),
+            {key: _file_facts(path) for key, path in files.items()},
+            as_plain(sources),
+        ]
 
     def _path_of(self, sample: Any, modality: str) -> str | None:
         paths = sample.get('modality_paths')
@@ -319,12 +332,6 @@ def build_cache(
         },
         slices=model.data_preprocessor.slices,
     )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value.tolist() if hasattr(value, 'tolist') else value
 
 
 def _file_facts(path: str | None) -> list[Any]:
