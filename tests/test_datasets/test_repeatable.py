@@ -45,6 +45,7 @@ def pairs(root, *steps, rgb=(), hha=(), meta_keys=META):
                 hha=dict(path='hha/{stem}.png', pipeline=[LOAD, *hha]),
             ),
             check_pairs=False,
+            serialize_data=False,  # which collects garbage
             pipeline=[*steps, dict(type='PackDetInputs', meta_keys=meta_keys)],
         )
     )

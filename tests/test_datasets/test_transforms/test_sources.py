@@ -85,6 +85,7 @@ class Pairs:
                 ann_file=ann_file,
                 modalities=modalities,
                 check_pairs=False,
+                serialize_data=False,  # which collects garbage
                 pipeline=[*steps, PACK],
                 **settings,
             )

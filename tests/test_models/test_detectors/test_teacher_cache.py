@@ -103,6 +103,7 @@ def pairs(root, *steps, load=LOAD, **kwargs):
                 for name, pipeline in (('rgb', load), ('hha', LOAD))
             },
             check_pairs=False,
+            serialize_data=False,  # which collects garbage
             pipeline=[*(steps or (FLIP, RESIZE)), PACK],
             **kwargs,
         )
