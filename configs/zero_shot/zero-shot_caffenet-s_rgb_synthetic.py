@@ -1,4 +1,4 @@
-# As Table 5: the RGB detector as it is.
+# As Table 5: the RGB detector, of whose classes some are kept.
 _base_ = [
     '../_base_/datasets/synthetic_rgbd_shared_rgb.py',
     '../_base_/models/zero_shot_caffenet-s.py',

@@ -1,4 +1,4 @@
-# Table 5: the detector for COCO as it is.
+# Table 5: the detector for COCO, of whose classes those of NYUD2 are kept.
 _base_ = [
     '../_base_/datasets/nyud2_shared_rgb.py',
     '../_base_/models/zero_shot_caffenet.py',
