@@ -16,6 +16,7 @@ import re
 import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -313,6 +314,13 @@ def _files(shard: Path) -> Iterator[tuple[str, File]]:
             raise ValueError(
                 f"'{shard}' is damaged: at byte {end} there is neither a file "
                 'nor the end of a tar file'
+            )
+        file.seek(end)
+        rest = iter(partial(file.read, 2**16), b'')
+        if any(part.strip(b'\0') for part in rest):
+            raise ValueError(
+                f"'{shard}' goes on behind its end at byte {end}: it is "
+                'several tar files one behind the other; take them apart'
             )
         for member, target in zip(members, _follow(members), strict=True):
             if target is member and not member.isfile():

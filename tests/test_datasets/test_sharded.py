@@ -511,6 +511,13 @@ def test_a_damaged_shard_is_not_its_beginning(tmp_path, damage):
         write_index(tmp_path)
 
 
+def test_shards_one_behind_the_other(tmp_path):
+    shard = tar_file(tmp_path, {'a.x.png': b'1'})
+    shard.write_bytes(2 * shard.read_bytes())
+    with pytest.raises(ValueError, match=r"a\.tar' goes on behind its end"):
+        write_index(tmp_path)
+
+
 def test_checks_are_remembered_by_shard(root, monkeypatch):
     monkeypatch.setenv('MMXDISTILL_CACHE', str(root / 'cache'))
     dataset = shards(root)
