@@ -225,7 +225,8 @@ def test_parts_fit(name):
             'batch_size', loader.batch_size
         )
     assert cfg.test_evaluator == cfg.val_evaluator
-    assert max(cfg.param_scheduler.milestones) < cfg.train_cfg.max_iters
+    milestones = cfg.param_scheduler.milestones
+    assert max(milestones, default=0) < cfg.train_cfg.max_iters
     # A run that is killed while it writes a checkpoint has another.
     assert cfg.default_hooks.checkpoint.max_keep_ckpts != 1
     hooks = [hook.type for hook in cfg.custom_hooks]

@@ -15,5 +15,5 @@ optim_wrapper = dict(
         }
     ),
 )
-param_scheduler = dict(milestones=[200000])  # never
+param_scheduler = dict(milestones=[])
 auto_scale_lr = dict(base_batch_size=1)
