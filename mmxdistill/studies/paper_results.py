@@ -20,7 +20,11 @@ from mmxdistill.studies.paper_jobs import (
     trainings_of,
     transfer_tests,
 )
-from mmxdistill.studies.results import Metrics, read_metrics
+from mmxdistill.studies.results import (
+    Metrics,
+    mean_of_known,
+    read_metrics,
+)
 
 __all__ = ['Result', 'collect']
 
@@ -120,9 +124,8 @@ def _fill(result: Result, home: Path, seeds: Sequence[int] | None) -> None:
         for key in found[0]:
             if key.startswith(_CLASS) and all(key in m for m in found):
                 # NaN: a split has no object of the class.
-                known = [m[key] for m in found if not math.isnan(m[key])]
-                if known:
-                    value = 100 * statistics.mean(known)
+                value = 100 * mean_of_known(m[key] for m in found)
+                if not math.isnan(value):
                     name = key.removeprefix(_CLASS)
                     result.classes.setdefault(name, {})[seed] = value
         for test in transfer_tests(config):
@@ -130,11 +133,13 @@ def _fill(result: Result, home: Path, seeds: Sequence[int] | None) -> None:
                 if key.startswith(_EXPLAINED):
                     point = key.removeprefix(_EXPLAINED)
                     result.explained.setdefault(point, {})[seed] = value
+    # Of a seed that is not through, a training may have been stopped.
+    counted = sorted({seed for v in result.values.values() for seed in v})
     for training in trainings_of(config):
         batch_size = load_config(training).train_dataloader.batch_size
         runs = [
-            folder / name
-            for folder in chosen.values()
+            chosen[seed] / name
+            for seed in counted
             for name in training_names(training)
         ]
         logs = [log for run in runs if (log := _training_log(run))]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import re
+import statistics
 import subprocess
+from collections.abc import Iterable
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +17,7 @@ from pathlib import Path
 __all__ = [
     'Metrics',
     'explained_variance',
+    'mean_of_known',
     'outcome',
     'provenance',
     'read_metrics',
@@ -62,6 +66,12 @@ def read_precision(metrics: Metrics) -> Metrics:
     }
     mean = found.pop('mAP')
     return {**found, 'mAP': mean}
+
+
+def mean_of_known(values: Iterable[float]) -> float:
+    """Mean of the values that are not NaN; NaN if none is known."""
+    known = [value for value in values if not math.isnan(value)]
+    return statistics.mean(known) if known else math.nan
 
 
 def explained_variance(metrics: Metrics) -> float:

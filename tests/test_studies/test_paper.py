@@ -256,7 +256,7 @@ def test_results_older_than_their_trainings_are_left_out():
     assert read()[0]
 
 
-def test_a_training_log_that_ends_within_a_line():
+def test_logs_of_trainings_that_were_stopped():
     *_, step = plan('3A').values()
     done(step, {'voc/mAP': 0.2})
     (training,) = (s for n, s in plan('3A').items() if '/test_' not in n)
@@ -264,6 +264,10 @@ def test_a_training_log_that_ends_within_a_line():
     log.parent.mkdir(parents=True)
     line = json.dumps(dict(time=0.5, loss=1.0, step=10))
     log.write_text(f'{line}\n{line[:9]}')
+    # Stopped in another seed, which has no result.
+    other = Path(str(log).replace('seed_0', 'seed_1'))
+    other.parent.mkdir(parents=True)
+    other.write_text(line.replace('10', '4'))
     (result,) = paper_results.collect([ROW['3A']], Path('wd'), ['generated'])
     assert result.iterations == ['10']
 

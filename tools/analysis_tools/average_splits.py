@@ -5,14 +5,13 @@ Each run is named by the work directory that tools/test.py was given.
 
 import argparse
 import json
-import math
-import statistics
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmxdistill.cli import run_command
+from mmxdistill.studies.results import mean_of_known
 from mmxdistill.tables import format_table
 
 PREFIX = 'voc/'
@@ -98,18 +97,12 @@ def average(runs: list[Path]) -> str:
         [
             name.removeprefix('AP_'),
             *(f'{result[name]:.1f}' for result in results),
-            f'{_mean([result[name] for result in results]):.1f}',
+            f'{mean_of_known(result[name] for result in results):.1f}',
         ]
         for name in [key for key in results[0] if key != MEAN] + [MEAN]
     ]
     header = ['AP (%)', *(run.name for run in runs), 'mean']
     return format_table(header, rows)
-
-
-def _mean(values: list[float]) -> float:
-    """Of the splits that have objects of a class."""
-    known = [value for value in values if not math.isnan(value)]
-    return statistics.mean(known) if known else math.nan
 
 
 def main() -> None:
