@@ -168,11 +168,12 @@ def single_files(folder: Path, args: argparse.Namespace) -> Iterator[Row]:
 
 def simulate_index(folder: Path, args: argparse.Namespace) -> None:
     """Write the index of shards of equal samples, all of them empty files."""
-    first = folder / f'{0:06d}.tar'
     rows = args.samples // args.shards
     with tempfile.TemporaryDirectory() as name:
-        shard = Path(name) / first.name
-        _pack_one(shard)
+        # One sample, whose key has eight digits.
+        with tarfile.open(Path(name) / '000000.tar', 'w') as tar:
+            for ending in ('color.jpg', 'depth.png'):
+                tar.addfile(tarfile.TarInfo(f'00000000.{ending}'))
         write_index(name)
         described = json.loads((Path(name) / 'index.json').read_text())
         row = np.load(Path(name) / 'index.npy')
@@ -190,16 +191,6 @@ def simulate_index(folder: Path, args: argparse.Namespace) -> None:
     table.flush()
     described |= dict(samples=len(table), shards=dict.fromkeys(names, 0))
     (folder / 'index.json').write_text(json.dumps(described))
-
-
-def _pack_one(shard: Path) -> None:
-    """A shard of one sample, whose key has eight digits."""
-    with tempfile.TemporaryDirectory() as name:
-        file = Path(name) / 'file'
-        file.write_bytes(b'0')
-        with tarfile.open(shard, 'w') as tar:
-            for ending in ('color.jpg', 'depth.png'):
-                tar.add(file, f'00000000.{ending}')
 
 
 def shards(folder: Path, args: argparse.Namespace) -> Iterator[Row]:
@@ -248,6 +239,7 @@ def main() -> None:
     args = parse_args()
     if args.samples < args.shards:
         raise SystemExit('--samples: a shard needs at least one sample')
+    args.samples -= args.samples % args.shards
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     init_default_scope('mmdet')
